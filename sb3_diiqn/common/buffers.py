@@ -1,0 +1,202 @@
+"""Replay buffers that match the agent's transitions with the expert's."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_diiqn.common.compatibility import NStepReplayBuffer
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.inference import NO_MATCH, AgentTransitions, ExpertKnowledge
+
+TensorObservations = th.Tensor | dict[str, th.Tensor]
+ExpertReward = Literal["matched", "agent"]
+
+
+class ExpertSamples(NamedTuple):
+    """Expert transitions of a batch: those whose confidence can be above zero, n <= batch size."""
+
+    rows: np.ndarray
+    """The row of the batch that each belongs to, shape (n,)."""
+    indices: np.ndarray
+    """Which expert transition each is, shape (n,)."""
+    observations: TensorObservations
+    """s_e, shape (n, ``*observation_shape``)."""
+    actions: th.Tensor
+    """a_e, shape (n, 1)."""
+    next_observations: TensorObservations
+    """s'_e, shape (n, ``*observation_shape``)."""
+    dones: th.Tensor
+    """Shape (n, 1)."""
+    rewards: th.Tensor
+    """Shape (n, 1)."""
+
+
+class ImitationSamples(NamedTuple):
+    """A batch for one update."""
+
+    agent: ReplayBufferSamples | DictReplayBufferSamples
+    """The agent's transitions, as Stable-Baselines3 samples them."""
+    expert: ExpertSamples
+    """The expert's transitions that some of them were matched with."""
+
+
+class ExpertMatchingMixin:
+    """
+    Makes a replay buffer of Stable-Baselines3 hold expert observation transitions. Put it before the buffer class.
+
+    The paper stores the tuple <s_a, a_a, s'_a, r, s_e, a_e, s'_e>; here the second half is one index, which is smaller, and
+    the action looked up when a batch is drawn is the newest inference.
+
+    :param knowledge: expert data and what has been learned about it
+    :param expert_reward: reward of an expert transition: ``"matched"``, what the agent itself got on the transition from which
+        the action was inferred; or ``"agent"``, what it got on the transition that the expert's was matched with (the paper's
+        tuple has this one reward)
+    """
+
+    # a long rollout is matched in portions, which bounds the memory for comparing
+    max_pending = 256
+
+    knowledge: ExpertKnowledge
+    expert_reward: ExpertReward
+    # of the host
+    buffer_size: int
+    n_envs: int
+    pos: int
+    full: bool
+    observations: Any
+    next_observations: Any
+    actions: np.ndarray
+    rewards: np.ndarray
+    dones: np.ndarray
+    timeouts: np.ndarray
+
+    def __init__(self, *args: Any, knowledge: ExpertKnowledge, expert_reward: ExpertReward = "matched", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.knowledge = knowledge
+        self.expert_reward = expert_reward
+        #: index of the expert transition that each stored transition was matched with, shape (buffer_size, n_envs)
+        self.expert_indices = np.full((self.buffer_size, self.n_envs), NO_MATCH, dtype=np.int32)
+        self._n_pending = 0
+        self._drawn = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+    def add(self, *args: Any, **kwargs: Any) -> None:
+        """Store a transition of each environment; matching follows in batches, see :meth:`match_pending`."""
+        super().add(*args, **kwargs)  # type: ignore[misc]
+        self._n_pending += 1
+        if self._n_pending * self.n_envs >= self.max_pending or self._n_pending == self.buffer_size:
+            self.match_pending()
+
+    def match_pending(self) -> None:
+        """Compare the transitions stored since the last call with the expert's."""
+        if self._n_pending == 0:
+            return
+        steps = np.arange(self.pos - self._n_pending, self.pos) % self.buffer_size
+        self._n_pending = 0
+        matches = self.knowledge.observe(self._agent_transitions(steps))
+        self.expert_indices[steps] = matches.reshape(len(steps), self.n_envs)
+
+    def reset(self) -> None:
+        """Empty the buffer; what was learned about the expert stays."""
+        super().reset()  # type: ignore[misc]
+        self.expert_indices[:] = NO_MATCH
+        self._n_pending = 0
+
+    def sample_with_expert(self, batch_size: int, env: VecNormalize | None = None) -> ImitationSamples:
+        """
+        Draw transitions exactly as the host class does, and the expert transitions that they were matched with.
+
+        :param batch_size: number of agent transitions
+        :param env: to normalise observations and rewards
+        """
+        self.match_pending()
+        agent = self.sample(batch_size, env=env)  # type: ignore[attr-defined]
+        return ImitationSamples(agent, self._expert_samples(*self._drawn, env))
+
+    def matched_share(self) -> float:
+        """Share of the stored transitions that were matched with an expert transition."""
+        n_stored = self.buffer_size if self.full else self.pos
+        return float((self.expert_indices[:n_stored] != NO_MATCH).mean()) if n_stored else 0.0
+
+    def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> Any:
+        self._drawn = (batch_inds, self._environments_to_be_drawn(len(batch_inds)))
+        return super()._get_samples(batch_inds, env=env)  # type: ignore[misc]
+
+    def _environments_to_be_drawn(self, n_samples: int) -> np.ndarray:
+        """Foresee the environments that the host will draw and not tell, with a copy of its generator."""
+        if self.n_envs == 1:
+            return np.zeros(n_samples, dtype=np.int64)
+        twin = np.random.RandomState()
+        twin.set_state(np.random.get_state())
+        return twin.randint(0, high=self.n_envs, size=(n_samples,))
+
+    def _expert_samples(self, steps: np.ndarray, envs: np.ndarray, env: VecNormalize | None) -> ExpertSamples:
+        indices = self.expert_indices[steps, envs].astype(np.int64)
+        rows = np.flatnonzero(self.knowledge.usable(indices))
+        indices = indices[rows]
+        expert = self.knowledge.transitions(indices)
+        rewards, dones = expert.rewards, expert.terminals
+        if self.expert_reward == "agent":
+            steps, envs = steps[rows], envs[rows]
+            rewards, dones = self.rewards[steps, envs], self._terminals(steps, envs)
+        return ExpertSamples(
+            rows,
+            indices,
+            self._to_tensors(expert.observations, env),
+            self._column(expert.actions),
+            self._to_tensors(expert.next_observations, env),
+            self._column(dones),
+            self._column(self._normalize_reward(rewards, env)),  # type: ignore[attr-defined]
+        )
+
+    def _agent_transitions(self, steps: np.ndarray) -> AgentTransitions:
+        def flat(array: np.ndarray) -> np.ndarray:
+            return array[steps].reshape(-1, *array.shape[2:])
+
+        def flat_observations(arrays: Any) -> Observations:
+            return {key: flat(array) for key, array in arrays.items()} if isinstance(arrays, dict) else flat(arrays)
+
+        dones, timeouts = flat(self.dones), flat(self.timeouts)
+        return AgentTransitions(
+            flat_observations(self.observations),
+            flat_observations(self.next_observations),
+            flat(self.actions)[:, 0],
+            flat(self.rewards),
+            dones * (1 - timeouts),
+            dones,
+        )
+
+    def _terminals(self, steps: np.ndarray, envs: np.ndarray) -> np.ndarray:
+        return np.asarray(self.dones[steps, envs] * (1 - self.timeouts[steps, envs]))
+
+    def _to_tensors(self, observations: Observations, env: VecNormalize | None) -> TensorObservations:
+        normalized = self._normalize_obs(observations, env)  # type: ignore[attr-defined]
+        if isinstance(normalized, dict):
+            return {key: self.to_torch(array) for key, array in normalized.items()}  # type: ignore[attr-defined]
+        return self.to_torch(normalized)  # type: ignore[attr-defined, no-any-return]
+
+    def _column(self, values: np.ndarray) -> th.Tensor:
+        return self.to_torch(values.reshape(-1, 1))  # type: ignore[attr-defined, no-any-return]
+
+
+class ExpertReplayBuffer(ExpertMatchingMixin, ReplayBuffer):
+    """Replay buffer with expert observation transitions, see :class:`ExpertMatchingMixin`."""
+
+
+class ExpertDictReplayBuffer(ExpertMatchingMixin, DictReplayBuffer):
+    """Replay buffer for Dict observations with expert observation transitions, see :class:`ExpertMatchingMixin`."""
+
+
+if NStepReplayBuffer is not None:
+
+    class ExpertNStepReplayBuffer(ExpertMatchingMixin, NStepReplayBuffer):  # type: ignore[misc, valid-type]
+        """
+        Replay buffer for n-step returns with expert observation transitions, see :class:`ExpertMatchingMixin`.
+
+        The agent's half of a batch has n-step returns; the expert's is one step.
+        """

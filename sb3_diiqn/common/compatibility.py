@@ -1,0 +1,32 @@
+"""The differences between Stable-Baselines3 2.2 and 2.9 that matter here, all of them in this place."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from stable_baselines3 import DQN
+from stable_baselines3.common import buffers
+from stable_baselines3.common.buffers import ReplayBuffer
+
+#: None where Stable-Baselines3 is older than 2.7 and has no n-step returns.
+NStepReplayBuffer: type[ReplayBuffer] | None = getattr(buffers, "NStepReplayBuffer", None)
+
+_DQN_PARAMETERS = inspect.signature(DQN.__init__).parameters
+
+#: DQN's own default, which changed in Stable-Baselines3 2.3.
+DEFAULT_LEARNING_STARTS: int = _DQN_PARAMETERS["learning_starts"].default
+
+
+def n_steps_argument(n_steps: int) -> dict[str, Any]:
+    """
+    Pass ``n_steps`` on to DQN's constructor where it has that argument.
+
+    :param n_steps: steps of the n-step return
+    :raises ImportError: if it is more than 1 and Stable-Baselines3 is too old for it
+    """
+    if "n_steps" in _DQN_PARAMETERS:
+        return {"n_steps": n_steps}
+    if n_steps != 1:
+        raise ImportError(f"n_steps={n_steps} needs stable-baselines3>=2.7: pip install 'stable-baselines3>=2.7'")
+    return {}

@@ -1,0 +1,160 @@
+"""Deep implicit imitation Q-network (DIIQN)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch as th
+from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.dqn.policies import DQNPolicy
+from torch.nn import functional as F
+
+from sb3_diiqn.common.buffers import ExpertReward
+from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
+from sb3_diiqn.common.imitation import ExpertData, ImplicitImitation, Transitions
+from sb3_diiqn.inference import DistanceFunction
+
+SelfDIIQN = TypeVar("SelfDIIQN", bound="DIIQN")
+
+
+class DIIQN(ImplicitImitation, DQN):
+    """
+    Deep Implicit Imitation Q-Network: DQN that learns from recordings of what an expert went through.
+
+    Paper: https://arxiv.org/abs/2511.03616. The recordings hold observations only. Which action the expert took is inferred
+    from the agent's own transitions, and every update weighs the expert's transition against the agent's by a confidence, so
+    that the agent can pass the expert. Without expert data it is Stable-Baselines3's DQN, to the bit.
+
+    All arguments of :class:`stable_baselines3.DQN` keep their names and meaning. The others:
+
+    :param expert_data: recordings of the expert: an :class:`~sb3_diiqn.ExpertObservations`, a path to a file of them, or None
+    :param similarity_metric: how alike two observations are, in [0, 1]. ``"auto"`` chooses by observation space: Jaccard
+        similarity of active cells for binary observations, mean absolute difference for integer images, root mean square of
+        the differences, each relative to its range in the expert data, for float vectors, share of equal components for
+        discrete ones, and the mean over the keys of Dict observations. Or one of ``"jaccard"``, ``"absolute"``, ``"range"``,
+        ``"mismatch"``, or a function that gets two arrays of n and of m observations and returns *distances* in [0, 1], of
+        shape (n, m). (Open in the paper.)
+    :param similarity_threshold: tau of the paper; an expert state that is at least this similar to the agent's is accepted as
+        a match, in [0, 1]
+    :param n_neighbors: k of the paper, how many nearest expert states are considered for a match
+    :param usefulness_beta: beta of the paper, steepness of the sigmoid of the difference in value between the expert's and
+        the agent's action
+    :param max_training_count: c_max of the paper; an expert transition trained on this often counts as fully trained
+    :param max_inference_error: err_max of the paper, in (0, 1]; an action that was inferred from a transition this far away
+        has no confidence
+    :param expert_reward: the reward (and end of episode) in the expert's loss: ``"matched"``, what the agent saw on the
+        transition from which the action was inferred, or ``"agent"``, what it saw on the transition that the expert's is
+        compared with (the paper's tuple)
+    :raises ConfigurationError: if an argument is out of range or does not go together with another
+    :raises ExpertDataError: if the expert data is damaged or does not fit the environment
+    """
+
+    def __init__(
+        self,
+        policy: str | type[DQNPolicy],
+        env: GymEnv | str | None,
+        learning_rate: float | Schedule = 1e-4,
+        buffer_size: int = 1_000_000,
+        learning_starts: int = DEFAULT_LEARNING_STARTS,
+        batch_size: int = 32,
+        tau: float = 1.0,
+        gamma: float = 0.99,
+        train_freq: int | tuple[int, str] = 4,
+        gradient_steps: int = 1,
+        replay_buffer_class: type[ReplayBuffer] | None = None,
+        replay_buffer_kwargs: dict[str, Any] | None = None,
+        optimize_memory_usage: bool = False,
+        n_steps: int = 1,
+        target_update_interval: int = 10000,
+        exploration_fraction: float = 0.1,
+        exploration_initial_eps: float = 1.0,
+        exploration_final_eps: float = 0.05,
+        max_grad_norm: float = 10,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: th.device | str = "auto",
+        _init_setup_model: bool = True,
+        *,
+        expert_data: ExpertData = None,
+        similarity_metric: str | DistanceFunction = "auto",
+        similarity_threshold: float = 0.97,
+        n_neighbors: int = 5,
+        usefulness_beta: float = 1.0,
+        max_training_count: int = 150_000,
+        max_inference_error: float = 0.1,
+        expert_reward: ExpertReward = "matched",
+    ) -> None:
+        super().__init__(
+            policy,
+            env,  # type: ignore[arg-type]
+            learning_rate=learning_rate,
+            buffer_size=buffer_size,
+            learning_starts=learning_starts,
+            batch_size=batch_size,
+            tau=tau,
+            gamma=gamma,
+            train_freq=train_freq,
+            gradient_steps=gradient_steps,
+            replay_buffer_class=replay_buffer_class,
+            # Stable-Baselines3 writes into the caller's dictionary
+            replay_buffer_kwargs=None if replay_buffer_kwargs is None else dict(replay_buffer_kwargs),
+            optimize_memory_usage=optimize_memory_usage,
+            target_update_interval=target_update_interval,
+            exploration_fraction=exploration_fraction,
+            exploration_initial_eps=exploration_initial_eps,
+            exploration_final_eps=exploration_final_eps,
+            max_grad_norm=max_grad_norm,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            policy_kwargs=policy_kwargs,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            _init_setup_model=False,
+            **n_steps_argument(n_steps),
+        )
+        self._set_imitation_arguments(
+            expert_data,
+            dict(
+                similarity_metric=similarity_metric,
+                similarity_threshold=similarity_threshold,
+                n_neighbors=n_neighbors,
+                usefulness_beta=usefulness_beta,
+                max_training_count=max_training_count,
+                max_inference_error=max_inference_error,
+            ),
+            expert_reward,
+        )
+        if _init_setup_model:
+            self._setup_model()
+
+    def learn(
+        self: SelfDIIQN,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str = "DIIQN",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfDIIQN:
+        """
+        Learn from the environment and the expert data. Takes DQN's arguments.
+
+        :return: the model
+        :raises MissingExpertDataError: if the model was loaded and its expert data is not there
+        """
+        self._require_expert()
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+    def _element_wise_losses(self, transitions: Transitions) -> tuple[th.Tensor, th.Tensor]:
+        with th.no_grad():
+            next_values = self.q_net_target(transitions.next_observations).max(dim=1, keepdim=True).values
+            targets = transitions.rewards + (1 - transitions.dones) * transitions.discounts * next_values
+        q_values = self.q_net(transitions.observations)
+        values = q_values.gather(1, transitions.actions)
+        return q_values, F.smooth_l1_loss(values, targets, reduction="none").squeeze(1)

@@ -1,0 +1,297 @@
+"""Normalised distances of observations, d in [0, 1]; similarity = 1 - d.
+
+The paper normalises its distance and leaves the choice of it open. Which one is used follows from the observation space
+(:func:`make_distance`); every one splits into ``encode`` (once per observation) and two comparisons of encoded rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.expert import Observations
+
+#: Environments also write +-3.4e38, or the largest integer, for "unbounded".
+UNBOUNDED = 1e15
+
+DistanceFunction = Callable[[Any, Any], np.ndarray]
+
+
+class Distance(ABC):
+    """A normalised distance. Encoded observations are two-dimensional arrays, one row per observation."""
+
+    #: True if d is the Euclidean distance of encoded rows, cut off at 1: neighbours can then be found with a tree.
+    euclidean = False
+
+    @abstractmethod
+    def encode(self, observations: Observations) -> np.ndarray:
+        """
+        Turn observations into rows that can be compared fast.
+
+        :param observations: shape (n, ``*observation_shape``), or a dictionary of such arrays
+        :return: shape (n, width)
+        """
+
+    @abstractmethod
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """
+        Distances of broadcast pairs of encoded rows.
+
+        :param first: encoded rows, shape (..., width)
+        :param second: encoded rows, shape (..., width), broadcast against the first
+        :return: distances in [0, 1], shape (...), float32
+        """
+
+    def pairwise(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """
+        Distances of every row of the one to every row of the other.
+
+        :param first: encoded rows, shape (n, width)
+        :param second: encoded rows, shape (m, width)
+        :return: distances in [0, 1], shape (n, m), float32
+        """
+        return np.stack([self.paired(row[None], second) for row in first]) if len(first) else _no_rows(second)
+
+
+class JaccardDistance(Distance):
+    """
+    Binary planes: 1 - |a and b| / |a or b| over active cells; 0 if neither has an active cell.
+
+    The share of equal cells would call nearly all states alike where most cells are empty, as on MinAtar.
+    """
+
+    def encode(self, observations: Observations) -> np.ndarray:
+        """Pack the active cells into 64-bit words, shape (n, words)."""
+        cells = _flatten(observations) != 0
+        packed = np.packbits(cells, axis=1)
+        padding = -packed.shape[1] % 8
+        return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, padding)))).view(np.uint64)
+
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.paired`."""
+        shared = np.bitwise_count(first & second).sum(axis=-1, dtype=np.int32)
+        united = np.bitwise_count(first | second).sum(axis=-1, dtype=np.int32)
+        return (1.0 - shared / np.maximum(united, 1) - (united == 0)).astype(np.float32)
+
+
+class ScaledAbsoluteDistance(Distance):
+    """
+    Integer images: mean absolute difference divided by the width of the value range (255 for ``uint8`` images).
+
+    :param width: largest possible difference of two values
+    """
+
+    def __init__(self, width: float) -> None:
+        self.width = width
+
+    def encode(self, observations: Observations) -> np.ndarray:
+        """Flatten, keeping the data type."""
+        return _flatten(observations)
+
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.paired`."""
+        # max - min does not overflow unsigned integers
+        difference = np.maximum(first, second) - np.minimum(first, second)
+        return (difference.mean(axis=-1, dtype=np.float64) / self.width).astype(np.float32)
+
+
+class RangeDistance(Distance):
+    """
+    Float vectors: root mean square of the differences, each divided by its dimension's range; cut off at 1.
+
+    :param width: range of each dimension, shape (dimensions,), positive
+    """
+
+    euclidean = True
+
+    def __init__(self, width: np.ndarray) -> None:
+        self.scale = 1.0 / (np.asarray(width, dtype=np.float64).reshape(-1) * np.sqrt(np.size(width)))
+
+    @classmethod
+    def from_expert(cls, observations: np.ndarray, space: spaces.Box) -> RangeDistance:
+        """
+        Take each dimension's range from the expert data.
+
+        A dimension that is constant there uses the width of the observation space, or 1 where that is unbounded.
+
+        :param observations: the expert's observations, shape (n, ``*observation_shape``)
+        :param space: their space
+        """
+        rows = _flatten(observations).astype(np.float64)
+        width = rows.max(axis=0) - rows.min(axis=0)
+        bounds = np.asarray(space.high, dtype=np.float64).reshape(-1) - np.asarray(space.low, dtype=np.float64).reshape(-1)
+        fallback = np.where((bounds > 0) & (bounds < UNBOUNDED), bounds, 1.0)
+        return cls(np.where(width > 0, width, fallback))
+
+    def encode(self, observations: Observations) -> np.ndarray:
+        """Scale such that the distance is Euclidean, shape (n, dimensions), float64."""
+        return np.asarray(_flatten(observations) * self.scale)
+
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.paired`."""
+        difference = first - second
+        return np.minimum(np.sqrt(np.einsum("...i,...i->...", difference, difference)), 1.0).astype(np.float32)
+
+
+class MismatchDistance(Distance):
+    """Discrete observations: share of components that are not equal."""
+
+    def encode(self, observations: Observations) -> np.ndarray:
+        """Flatten, keeping the data type."""
+        return _flatten(observations)
+
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.paired`."""
+        return np.asarray((first != second).mean(axis=-1, dtype=np.float32))
+
+
+class MeanDistance(Distance):
+    """
+    Dict observations: mean of the distances of the parts.
+
+    :param parts: the distance of each key
+    """
+
+    def __init__(self, parts: Mapping[str, Distance]) -> None:
+        self.parts = dict(parts)
+        self._columns: dict[str, tuple[slice, np.dtype[Any]]] = {}
+
+    def encode(self, observations: Observations) -> np.ndarray:
+        """Put the bytes of the encoded parts side by side, shape (n, bytes)."""
+        if not isinstance(observations, Mapping):
+            raise ConfigurationError(f"expected a dictionary of observations with keys {sorted(self.parts)}")
+        columns, start = [], 0
+        for key, part in self.parts.items():
+            rows = np.ascontiguousarray(part.encode(observations[key]))
+            columns.append(rows.view(np.uint8).reshape(len(rows), -1))
+            self._columns[key] = (slice(start, start + columns[-1].shape[1]), rows.dtype)
+            start += columns[-1].shape[1]
+        return np.concatenate(columns, axis=1)
+
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.paired`."""
+        distances = [part.paired(self._part(key, first), self._part(key, second)) for key, part in self.parts.items()]
+        return np.asarray(np.mean(distances, axis=0, dtype=np.float32))
+
+    def _part(self, key: str, rows: np.ndarray) -> np.ndarray:
+        columns, dtype = self._columns[key]
+        return np.ascontiguousarray(rows[..., columns]).view(dtype)
+
+
+class CustomDistance(Distance):
+    """
+    A distance of the user's own.
+
+    :param function: ``function(first, second)`` gets two arrays of observations of shapes (n, ``*observation_shape``) and
+        (m, ``*observation_shape``) and returns distances in [0, 1] of shape (n, m)
+    :param observation_shape: shape of one observation
+    """
+
+    def __init__(self, function: DistanceFunction, observation_shape: tuple[int, ...]) -> None:
+        self.function = function
+        self.observation_shape = observation_shape
+
+    def encode(self, observations: Observations) -> np.ndarray:
+        """Flatten, keeping the data type."""
+        return _flatten(observations)
+
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.paired`."""
+        first, second = np.broadcast_arrays(first, second)
+        pairs = zip(first.reshape(-1, first.shape[-1]), second.reshape(-1, second.shape[-1]), strict=True)
+        distances = [self.pairwise(one[None], other[None])[0, 0] for one, other in pairs]
+        return np.asarray(distances, dtype=np.float32).reshape(first.shape[:-1])
+
+    def pairwise(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.pairwise`."""
+        shape = (len(first), len(second))
+        distances = np.asarray(self.function(self._restored(first), self._restored(second)))
+        if distances.shape != shape or not np.all((distances >= 0) & (distances <= 1)):
+            raise ConfigurationError(
+                f"similarity_metric returned an array of shape {distances.shape} with values in "
+                f"[{distances.min(initial=np.inf)}, {distances.max(initial=-np.inf)}]; expected distances of shape {shape} in [0, 1]"
+            )
+        return distances.astype(np.float32)
+
+    def _restored(self, rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(-1, *self.observation_shape)
+
+
+def make_distance(metric: str | DistanceFunction, space: spaces.Space[Any], observations: Observations) -> Distance:
+    """
+    Choose the distance for an observation space.
+
+    :param metric: ``"auto"``, or one of ``"jaccard"``, ``"absolute"``, ``"range"``, ``"mismatch"`` (for every key of a Dict
+        space), or a callable as :class:`CustomDistance` takes
+    :param space: the environment's observation space
+    :param observations: the expert's observations, from which ``"range"`` takes its ranges
+    :raises ConfigurationError: if the metric is unknown or does not fit the space
+    """
+    if isinstance(space, spaces.Dict):
+        if not isinstance(observations, Mapping):
+            raise ConfigurationError(f"expected expert observations with the keys {sorted(space.spaces)}")
+        if callable(metric):
+            raise ConfigurationError("similarity_metric: a callable is not supported for Dict observations; use 'auto'")
+        return MeanDistance({key: make_distance(metric, part, observations[key]) for key, part in space.spaces.items()})
+    if isinstance(observations, Mapping):
+        raise ConfigurationError(f"expected expert observations of {space}, got a dictionary with {sorted(observations)}")
+    if callable(metric):
+        distance = CustomDistance(metric, observations.shape[1:])
+        probe = distance.encode(observations[:2])
+        distance.pairwise(probe, probe)
+        return distance
+    return _named_distance(_default_metric(space) if metric == "auto" else metric, space, observations)
+
+
+def _named_distance(metric: str, space: spaces.Space[Any], observations: np.ndarray) -> Distance:
+    if metric == "jaccard":
+        return JaccardDistance()
+    if metric == "mismatch":
+        return MismatchDistance()
+    if metric in {"absolute", "range"} and not isinstance(space, spaces.Box):
+        raise ConfigurationError(f"similarity_metric={metric!r} needs a Box observation space, got {space}; use 'auto'")
+    if isinstance(space, spaces.Box):
+        if metric == "range":
+            return RangeDistance.from_expert(observations, space)
+        if metric == "absolute":
+            return ScaledAbsoluteDistance(_finite_width(space))
+    raise ConfigurationError(
+        f"similarity_metric={metric!r} is unknown; use 'auto', 'jaccard', 'absolute', 'range', 'mismatch' or a callable"
+    )
+
+
+def _default_metric(space: spaces.Space[Any]) -> str:
+    if isinstance(space, spaces.MultiBinary):
+        return "jaccard"
+    if isinstance(space, spaces.Box):
+        if np.issubdtype(space.dtype, np.floating):
+            return "range"
+        if np.all(space.low == 0) and np.all(space.high == 1):
+            return "jaccard"
+        return "absolute" if _width(space) < UNBOUNDED else "range"
+    return "mismatch"
+
+
+def _width(space: spaces.Box) -> float:
+    return float(np.max(space.high.astype(np.float64)) - np.min(space.low.astype(np.float64)))
+
+
+def _finite_width(space: spaces.Box) -> float:
+    width = _width(space)
+    if not 0 < width < UNBOUNDED:
+        raise ConfigurationError(f"similarity_metric='absolute' needs a bounded observation space, got {space}; use 'range'")
+    return width
+
+
+def _flatten(observations: Observations) -> np.ndarray:
+    array = np.asarray(observations)
+    return array.reshape(len(array), -1)
+
+
+def _no_rows(second: np.ndarray) -> np.ndarray:
+    return np.zeros((0, len(second)), dtype=np.float32)
