@@ -35,6 +35,8 @@ class ExpertSamples(NamedTuple):
     """Shape (n, 1)."""
     rewards: th.Tensor
     """Shape (n, 1)."""
+    steps: th.Tensor
+    """How many steps of the agent lie between s_e and s'_e, shape (n, 1)."""
 
 
 class ImitationSamples(NamedTuple):
@@ -132,7 +134,7 @@ class ExpertMatchingMixin:
         if self.n_envs == 1:
             return np.zeros(n_samples, dtype=np.int64)
         twin = np.random.RandomState()
-        twin.set_state(np.random.get_state())
+        twin.set_state(np.random.get_state())  # noqa: NPY002 - it is the host's generator
         return twin.randint(0, high=self.n_envs, size=(n_samples,))
 
     def _expert_samples(self, steps: np.ndarray, envs: np.ndarray, env: VecNormalize | None) -> ExpertSamples:
@@ -152,11 +154,12 @@ class ExpertMatchingMixin:
             self._to_tensors(expert.next_observations, env),
             self._column(dones),
             self._column(self._normalize_reward(rewards, env)),  # type: ignore[attr-defined]
+            self._column(expert.steps),
         )
 
     def _agent_transitions(self, steps: np.ndarray) -> AgentTransitions:
         def flat(array: np.ndarray) -> np.ndarray:
-            return array[steps].reshape(-1, *array.shape[2:])
+            return np.asarray(array[steps].reshape(-1, *array.shape[2:]))
 
         def flat_observations(arrays: Any) -> Observations:
             return {key: flat(array) for key, array in arrays.items()} if isinstance(arrays, dict) else flat(arrays)
@@ -192,9 +195,12 @@ class ExpertDictReplayBuffer(ExpertMatchingMixin, DictReplayBuffer):
     """Replay buffer for Dict observations with expert observation transitions, see :class:`ExpertMatchingMixin`."""
 
 
+#: None where Stable-Baselines3 has no n-step returns.
+ExpertNStepReplayBuffer: type[ReplayBuffer] | None = None
+
 if NStepReplayBuffer is not None:
 
-    class ExpertNStepReplayBuffer(ExpertMatchingMixin, NStepReplayBuffer):  # type: ignore[misc, valid-type]
+    class ExpertNStepReplayBuffer(ExpertMatchingMixin, NStepReplayBuffer):  # type: ignore[misc, no-redef, valid-type]
         """
         Replay buffer for n-step returns with expert observation transitions, see :class:`ExpertMatchingMixin`.
 

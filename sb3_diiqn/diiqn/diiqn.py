@@ -9,11 +9,11 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.dqn.policies import DQNPolicy
-from torch.nn import functional as F
 
 from sb3_diiqn.common.buffers import ExpertReward
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
-from sb3_diiqn.common.imitation import ExpertData, ImplicitImitation, Transitions
+from sb3_diiqn.common.expert_side import ExpertData
+from sb3_diiqn.common.imitation import ImplicitImitation, Transitions
 from sb3_diiqn.inference import DistanceFunction
 
 SelfDIIQN = TypeVar("SelfDIIQN", bound="DIIQN")
@@ -47,6 +47,9 @@ class DIIQN(ImplicitImitation, DQN):
     :param expert_reward: the reward (and end of episode) in the expert's loss: ``"matched"``, what the agent saw on the
         transition from which the action was inferred, or ``"agent"``, what it saw on the transition that the expert's is
         compared with (the paper's tuple)
+    :param guidance_share: share of the exploratory steps, in [0, 1], that follow the expert's inferred actions, in contiguous
+        stretches; 0 is the paper's exploration
+    :param guidance_length: mean length of such a stretch in steps
     :raises ConfigurationError: if an argument is out of range or does not go together with another
     :raises ExpertDataError: if the expert data is damaged or does not fit the environment
     """
@@ -86,8 +89,10 @@ class DIIQN(ImplicitImitation, DQN):
         n_neighbors: int = 5,
         usefulness_beta: float = 1.0,
         max_training_count: int = 150_000,
-        max_inference_error: float = 0.1,
+        max_inference_error: float = 0.03,
         expert_reward: ExpertReward = "matched",
+        guidance_share: float = 0.0,
+        guidance_length: float = 20,
     ) -> None:
         super().__init__(
             policy,
@@ -120,15 +125,15 @@ class DIIQN(ImplicitImitation, DQN):
         )
         self._set_imitation_arguments(
             expert_data,
-            dict(
-                similarity_metric=similarity_metric,
-                similarity_threshold=similarity_threshold,
-                n_neighbors=n_neighbors,
-                usefulness_beta=usefulness_beta,
-                max_training_count=max_training_count,
-                max_inference_error=max_inference_error,
-            ),
             expert_reward,
+            similarity_metric=similarity_metric,
+            similarity_threshold=similarity_threshold,
+            n_neighbors=n_neighbors,
+            usefulness_beta=usefulness_beta,
+            max_training_count=max_training_count,
+            max_inference_error=max_inference_error,
+            guidance_share=guidance_share,
+            guidance_length=guidance_length,
         )
         if _init_setup_model:
             self._setup_model()
@@ -157,4 +162,4 @@ class DIIQN(ImplicitImitation, DQN):
             targets = transitions.rewards + (1 - transitions.dones) * transitions.discounts * next_values
         q_values = self.q_net(transitions.observations)
         values = q_values.gather(1, transitions.actions)
-        return q_values, F.smooth_l1_loss(values, targets, reduction="none").squeeze(1)
+        return q_values, th.nn.functional.smooth_l1_loss(values, targets, reduction="none").squeeze(1)

@@ -70,13 +70,13 @@ class JaccardDistance(Distance):
         cells = _flatten(observations) != 0
         packed = np.packbits(cells, axis=1)
         padding = -packed.shape[1] % 8
-        return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, padding)))).view(np.uint64)
+        return np.asarray(np.pad(packed, ((0, 0), (0, padding))).view(np.uint64))
 
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.paired`."""
         shared = np.bitwise_count(first & second).sum(axis=-1, dtype=np.int32)
         united = np.bitwise_count(first | second).sum(axis=-1, dtype=np.int32)
-        return (1.0 - shared / np.maximum(united, 1) - (united == 0)).astype(np.float32)
+        return np.asarray(1.0 - shared / np.maximum(united, 1) - (united == 0), dtype=np.float32)
 
 
 class ScaledAbsoluteDistance(Distance):
@@ -97,7 +97,7 @@ class ScaledAbsoluteDistance(Distance):
         """See :meth:`Distance.paired`."""
         # max - min does not overflow unsigned integers
         difference = np.maximum(first, second) - np.minimum(first, second)
-        return (difference.mean(axis=-1, dtype=np.float64) / self.width).astype(np.float32)
+        return np.asarray(difference.mean(axis=-1, dtype=np.float64) / self.width, dtype=np.float32)
 
 
 class RangeDistance(Distance):
@@ -135,7 +135,8 @@ class RangeDistance(Distance):
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.paired`."""
         difference = first - second
-        return np.minimum(np.sqrt(np.einsum("...i,...i->...", difference, difference)), 1.0).astype(np.float32)
+        root = np.sqrt(np.einsum("...i,...i->...", difference, difference))
+        return np.asarray(np.minimum(root, 1.0), dtype=np.float32)
 
 
 class MismatchDistance(Distance):
@@ -214,7 +215,8 @@ class CustomDistance(Distance):
         if distances.shape != shape or not np.all((distances >= 0) & (distances <= 1)):
             raise ConfigurationError(
                 f"similarity_metric returned an array of shape {distances.shape} with values in "
-                f"[{distances.min(initial=np.inf)}, {distances.max(initial=-np.inf)}]; expected distances of shape {shape} in [0, 1]"
+                f"[{distances.min(initial=np.inf)}, {distances.max(initial=-np.inf)}]; "
+                f"expected distances of shape {shape} in [0, 1]"
             )
         return distances.astype(np.float32)
 
@@ -290,7 +292,7 @@ def _finite_width(space: spaces.Box) -> float:
 
 def _flatten(observations: Observations) -> np.ndarray:
     array = np.asarray(observations)
-    return array.reshape(len(array), -1)
+    return array.reshape(len(array), int(np.prod(array.shape[1:])))
 
 
 def _no_rows(second: np.ndarray) -> np.ndarray:

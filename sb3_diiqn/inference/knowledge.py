@@ -13,8 +13,8 @@ from sb3_diiqn.inference import confidence as equations
 from sb3_diiqn.inference.actions import NO_ACTION, InferredActions
 from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.distances import make_distance
-from sb3_diiqn.inference.matching import ExpertMatcher, nearest
 from sb3_diiqn.inference.index import Hits
+from sb3_diiqn.inference.matching import ExpertMatcher, nearest
 from sb3_diiqn.inference.settings import InferenceSettings
 
 #: Stands for "no expert state is similar enough" where an expert transition is named by its index.
@@ -54,6 +54,8 @@ class ExpertTransitions(NamedTuple):
     """Shape (n,), float32."""
     terminals: np.ndarray
     """Shape (n,), float32."""
+    steps: np.ndarray
+    """How many steps of the agent lie between the observations, shape (n,)."""
 
 
 class ExpertKnowledge:
@@ -81,7 +83,8 @@ class ExpertKnowledge:
         #: c_e, how often each expert transition has been trained on, shape (n_transitions,), int64
         self.training_count = np.zeros(len(expert), dtype=np.int64)
         self._generator = np.random.default_rng(seed)
-        self._attach(expert, ExpertMatcher(expert, make_distance(settings.similarity_metric, observation_space, expert.observations)))
+        distance = make_distance(settings.similarity_metric, observation_space, expert.observations)
+        self._attach(expert, ExpertMatcher(expert, distance))
 
     def observe(self, agent: AgentTransitions) -> np.ndarray:
         """
@@ -90,14 +93,24 @@ class ExpertKnowledge:
         :param agent: the agent's newest transitions
         :return: index of the matched expert transition, or ``NO_MATCH``, shape (n,)
         """
-        encoded = self.matcher.encode(agent.observations)
-        max_error = self.settings.max_inference_error
-        # an action inferred at a distance of err_max or more has no confidence: nothing further away needs to be looked at
-        reach = min(max(2 * max_error, self._match_radius), 1.0)
+        encoded, encoded_next = self.matcher.encode(agent.observations), self.matcher.encode(agent.next_observations)
+        # an action inferred from further away has no confidence: nothing beyond needs to be looked at
+        reach = min(max(2 * self._inference_radius, self._match_radius), 1.0)
         hits = self.matcher.states_within(encoded, reach)
-        near = self.matcher.transitions_within(hits, self.matcher.encode(agent.next_observations), max_error)
-        self.inferred.update(near, agent.actions, agent.rewards, agent.terminals)
+        self._learn(agent, encoded, encoded_next, hits)
         return self._draw_match(nearest(hits, self.settings.n_neighbors, self._match_radius), len(encoded))
+
+    def followable(self, observations: Observations) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Find the expert transitions that start at states similar to the agent's and have a trusted action.
+
+        :param observations: the agent's observations, shape (n, ``*observation_shape``)
+        :return: indices of observations and of the expert transitions found for them, sorted by observation
+        """
+        hits = self.matcher.states_within(self.matcher.encode(observations), self._match_radius)
+        source, transition = self.matcher.starting_at(hits.row)
+        usable = self.usable(transition)
+        return hits.query[source][usable], transition[usable]
 
     def usable(self, indices: np.ndarray) -> np.ndarray:
         """
@@ -110,6 +123,14 @@ class ExpertKnowledge:
         error = self.inferred.error[indices]
         return np.asarray(matched & (self.inferred.action[indices] != NO_ACTION) & (error < self.settings.max_inference_error))
 
+    def action(self, indices: np.ndarray) -> np.ndarray:
+        """
+        Look up the action to take at the state of expert transitions: a_e.
+
+        :param indices: usable expert transitions, shape (n,)
+        """
+        return np.asarray(self.inferred.action[indices])
+
     def transitions(self, indices: np.ndarray) -> ExpertTransitions:
         """
         Look up expert transitions with the newest inference.
@@ -118,10 +139,11 @@ class ExpertKnowledge:
         """
         return ExpertTransitions(
             self.expert.current(indices),
-            self.inferred.action[indices],
+            self.action(indices),
             self.expert.next(indices),
             self.inferred.reward[indices],
             self.inferred.terminal[indices],
+            np.ones(len(indices), dtype=np.int64),
         )
 
     def confidence(self, indices: np.ndarray, expert_value: np.ndarray, agent_value: np.ndarray) -> Confidence:
@@ -185,6 +207,14 @@ class ExpertKnowledge:
     @property
     def _match_radius(self) -> float:
         return 1.0 - self.settings.similarity_threshold + ROUNDING
+
+    @property
+    def _inference_radius(self) -> float:
+        return self.settings.max_inference_error
+
+    def _learn(self, agent: AgentTransitions, encoded: np.ndarray, encoded_next: np.ndarray, hits: Hits) -> None:
+        near = self.matcher.transitions_within(hits, encoded_next, self._inference_radius)
+        self.inferred.update(near, agent.actions, agent.rewards, agent.terminals)
 
     def _draw_match(self, accepted: Hits, n_queries: int) -> np.ndarray:
         """Draw, for every agent observation, one of the transitions that start at its accepted states."""

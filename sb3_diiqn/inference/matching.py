@@ -26,7 +26,7 @@ class ExpertMatcher:
     """
     Finds expert states and transitions near the agent's.
 
-    Equal expert observations are one *state*, that is compared once; the transitions that start at a state are its own.
+    Equal expert observations are one *state*, which is compared once and stands for them all.
 
     :param expert: the expert data
     :param distance: the distance of two observations
@@ -37,11 +37,13 @@ class ExpertMatcher:
         encoded = distance.encode(expert.observations)
         self.states, state_of_observation = _unique_rows(encoded)
         self._index = make_index(distance, self.states)
-        self.next_state = state_of_observation[expert.observation_index + 1]
-        start_state = state_of_observation[expert.observation_index]
-        # the transitions that start at state u are transitions[offsets[u]:offsets[u + 1]]
-        self._transitions = np.argsort(start_state, kind="stable")
-        self._offsets = np.searchsorted(start_state, np.arange(len(self.states) + 1), sorter=self._transitions)
+        #: the state that each expert observation is, shape (n_observations,)
+        self.state_of_observation = state_of_observation
+        self._observation_index = expert.observation_index
+        self._transition_of_observation = expert.transition_of_observation
+        # the observations that are state u are observations[offsets[u]:offsets[u + 1]]
+        self._observations = np.argsort(state_of_observation, kind="stable")
+        self._offsets = np.searchsorted(state_of_observation, np.arange(len(self.states) + 1), sorter=self._observations)
 
     def encode(self, observations: Observations) -> np.ndarray:
         """
@@ -71,7 +73,8 @@ class ExpertMatcher:
         """
         source, transition = self.starting_at(hits.row)
         query = hits.query[source]
-        next_distance = self.distance.paired(encoded_next[query], self.states[self.next_state[transition]])
+        next_state = self.state_of_observation[self._observation_index[transition] + 1]
+        next_distance = self.distance.paired(encoded_next[query], self.states[next_state])
         distance = (hits.distance[source] + next_distance) / 2
         near = distance <= radius
         return TransitionHits(query[near], transition[near], distance[near])
@@ -83,10 +86,23 @@ class ExpertMatcher:
         :param states: indices of expert states, shape (n,)
         :return: for every transition found, the position in ``states`` that it belongs to, and its index
         """
+        source, observation = self.observed_at(states)
+        transition = self._transition_of_observation[observation]
+        # a trajectory's last observation starts none
+        starts = transition >= 0
+        return source[starts], transition[starts]
+
+    def observed_at(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        List the expert observations that are some states.
+
+        :param states: indices of expert states, shape (n,)
+        :return: for every observation found, the position in ``states`` that it belongs to, and its index
+        """
         counts = self._offsets[states + 1] - self._offsets[states]
         source = np.repeat(np.arange(len(states)), counts)
         within_state = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return source, self._transitions[self._offsets[states][source] + within_state]
+        return source, self._observations[self._offsets[states][source] + within_state]
 
 
 def nearest(hits: Hits, k: int, radius: float) -> Hits:

@@ -18,7 +18,7 @@ class InferenceSettings:
     :param n_neighbors: k, how many nearest expert states are considered for a match (open in the paper), at least 1
     :param usefulness_beta: beta, steepness of the usefulness (open in the paper), positive
     :param max_training_count: c_max, count at which a sample counts as fully trained, at least 1
-    :param max_inference_error: err_max, error at which an inferred action is not believed at all (open in the paper), in (0, 1]
+    :param max_inference_error: err_max, error at which an inferred action is not believed (open in the paper), in (0, 1]
     """
 
     similarity_metric: str | DistanceFunction = "auto"
@@ -26,20 +26,54 @@ class InferenceSettings:
     n_neighbors: int = 5
     usefulness_beta: float = 1.0
     max_training_count: int = 150_000
-    max_inference_error: float = 0.1
+    max_inference_error: float = 0.03
 
     def __post_init__(self) -> None:
-        _require(0 <= self.similarity_threshold <= 1, "similarity_threshold", self.similarity_threshold, "in [0, 1]")
-        _require(_is_count(self.n_neighbors), "n_neighbors", self.n_neighbors, "a whole number of at least 1")
-        _require(self.usefulness_beta > 0, "usefulness_beta", self.usefulness_beta, "positive")
-        _require(_is_count(self.max_training_count), "max_training_count", self.max_training_count, "a whole number of at least 1")
-        _require(0 < self.max_inference_error <= 1, "max_inference_error", self.max_inference_error, "in (0, 1]")
+        require(0 <= self.similarity_threshold <= 1, "similarity_threshold", self.similarity_threshold, "in [0, 1]")
+        _require_count("n_neighbors", self.n_neighbors)
+        require(self.usefulness_beta > 0, "usefulness_beta", self.usefulness_beta, "positive")
+        _require_count("max_training_count", self.max_training_count)
+        require(0 < self.max_inference_error <= 1, "max_inference_error", self.max_inference_error, "in (0, 1]")
 
 
-def _is_count(value: int) -> bool:
-    return int(value) == value and value >= 1
+@dataclass(frozen=True)
+class BridgingSettings:
+    """
+    Parameters of infeasibility and bridges (HA-DIIQN). The paper leaves their values open.
+
+    :param infeasibility_threshold: an expert transition with a larger inference error is infeasible, in [0, 1]
+    :param infeasibility_evidence: how often each own action must have been tried at states that match it, 1 to 255
+    :param bridge_length: k, longest bridge in agent steps, at least 1
+    :param bridge_gain: n, how many expert steps later a bridge may end, at least 1
+    :param bridge_patience: a bridge that was followed in vain so many times more often than not is dropped, at least 1
+    """
+
+    infeasibility_threshold: float = 0.03
+    infeasibility_evidence: int = 1
+    bridge_length: int = 4
+    bridge_gain: int = 4
+    bridge_patience: int = 3
+
+    def __post_init__(self) -> None:
+        require(0 <= self.infeasibility_threshold <= 1, "infeasibility_threshold", self.infeasibility_threshold, "in [0, 1]")
+        require(self.infeasibility_evidence <= 255, "infeasibility_evidence", self.infeasibility_evidence, "at most 255")
+        for name in ("infeasibility_evidence", "bridge_length", "bridge_gain", "bridge_patience"):
+            _require_count(name, getattr(self, name))
 
 
-def _require(condition: bool, name: str, value: object, expected: str) -> None:
+def _require_count(name: str, value: int) -> None:
+    require(int(value) == value and value >= 1, name, value, "a whole number of at least 1")
+
+
+def require(condition: bool, name: str, value: object, expected: str) -> None:
+    """
+    Check an argument.
+
+    :param condition: what must hold
+    :param name: name of the argument
+    :param value: its value
+    :param expected: what it must be, to complete "it must be ..."
+    :raises ConfigurationError: if the condition does not hold
+    """
     if not condition:
         raise ConfigurationError(f"{name}={value!r}: it must be {expected}")

@@ -1,0 +1,214 @@
+"""The data side of implicit imitation: expert data in, replay buffer and what is learned about the expert out and in again."""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import warnings
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from gymnasium import spaces
+from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+
+from sb3_diiqn.common.buffers import (
+    ExpertDictReplayBuffer,
+    ExpertMatchingMixin,
+    ExpertNStepReplayBuffer,
+    ExpertReplayBuffer,
+    ExpertReward,
+)
+from sb3_diiqn.common.compatibility import NStepReplayBuffer
+from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
+from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
+from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.inference import ConfidenceStatistics, ExpertFollower, ExpertKnowledge, InferenceSettings
+
+ExpertData = ExpertObservations | str | os.PathLike[str] | None
+Settings = TypeVar("Settings")
+
+
+class ExpertSide:
+    """
+    Mixin that gives an off-policy algorithm expert data and a replay buffer that matches with them.
+
+    The host class calls :meth:`_set_imitation_arguments` in its constructor, before its own :meth:`_setup_model`. Without
+    expert data nothing of the host's behaviour changes.
+    """
+
+    # of the host
+    action_space: spaces.Space[Any]
+    buffer_size: int
+    device: Any
+    gamma: float
+    n_envs: int
+    n_steps: int
+    observation_space: spaces.Space[Any]
+    optimize_memory_usage: bool
+    replay_buffer: Any
+    replay_buffer_class: type[ReplayBuffer] | None
+    replay_buffer_kwargs: dict[str, Any]
+    seed: int | None
+
+    def _set_imitation_arguments(self, expert_data: ExpertData, expert_reward: ExpertReward, **settings: Any) -> None:
+        """
+        Keep the arguments under their own names, from where :meth:`_setup_model` takes them, also after loading.
+
+        :param expert_data: the expert data, a path to it, or None
+        :param expert_reward: see :class:`~sb3_diiqn.common.buffers.ExpertMatchingMixin`
+        :param settings: the fields of ``InferenceSettings`` and ``GuidanceSettings``
+        """
+        self.expert_data = expert_data
+        self.expert_reward = expert_reward
+        for name, value in settings.items():
+            setattr(self, name, value)
+        self._expert: ExpertObservations | None = None
+        self._expert_content_hash: str | None = None
+        self._guidance: ExpertGuidance | None = None
+        self._confidence_statistics = ConfidenceStatistics()
+
+    @property
+    def expert(self) -> ExpertObservations | None:
+        """The expert data as the environment's observation space has them, None if there are none."""
+        return self._expert
+
+    @property
+    def knowledge(self) -> ExpertKnowledge | None:
+        """What has been learned about the expert so far, None without expert data."""
+        return self.replay_buffer.knowledge if isinstance(self.replay_buffer, ExpertMatchingMixin) else None
+
+    # --- setting up -------------------------------------------------------------------------------------------------
+
+    def _setup_model(self) -> None:
+        self._check_settings()
+        self._expert = self._read_expert()
+        if self._expert is None:
+            super()._setup_model()  # type: ignore[misc]
+            return
+        self._refuse_impossible_combinations()
+        users_class = self.replay_buffer_class
+        # the host builds a buffer only where there is none
+        self.replay_buffer = self._make_expert_buffer(self._expert)
+        super()._setup_model()  # type: ignore[misc]
+        self.replay_buffer_class = users_class
+        self._guidance = self._make_guidance()
+
+    def _check_settings(self) -> None:
+        self._settings(InferenceSettings)
+        self._settings(GuidanceSettings)
+        if self.expert_reward not in {"matched", "agent"}:
+            raise ConfigurationError(f"expert_reward={self.expert_reward!r}: it must be 'matched' or 'agent'")
+
+    def _settings(self, settings_class: type[Settings]) -> Settings:
+        """Collect, and thereby check, the arguments that make up the settings of one part of the method."""
+        return settings_class(**{field.name: getattr(self, field.name) for field in fields(settings_class)})  # type: ignore[arg-type]
+
+    def _read_expert(self) -> ExpertObservations | None:
+        if self._expert_is_missing():
+            return None
+        data = self.expert_data
+        if data is None:
+            return None
+        if not isinstance(data, ExpertObservations):
+            data = ExpertObservations.load(data)
+        if len(data) == 0:
+            raise ExpertDataError(f"the expert data {data!r} has no transition: at least one is needed")
+        if self._expert_content_hash not in {None, data.content_hash}:
+            warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
+        self._expert_content_hash = data.content_hash
+        return data.adapted_to(self.observation_space)
+
+    def _expert_is_missing(self) -> bool:
+        """A loaded model predicts without its expert data; only learning needs it."""
+        if self._expert_content_hash is None or isinstance(self.expert_data, ExpertObservations):
+            return False
+        return self.expert_data is None or not os.path.exists(self.expert_data)
+
+    def _refuse_impossible_combinations(self) -> None:
+        if self.optimize_memory_usage:
+            raise ConfigurationError("optimize_memory_usage=True does not work with expert data: leave it False")
+        if self.replay_buffer_class not in {None, ReplayBuffer, DictReplayBuffer, NStepReplayBuffer}:
+            raise ConfigurationError(
+                f"replay_buffer_class={self.replay_buffer_class.__name__}: expert data needs a replay buffer of its own; "
+                "leave replay_buffer_class=None, or expert_data=None"
+            )
+        if self._n_step_return() > 1 and isinstance(self.observation_space, spaces.Dict):
+            raise ConfigurationError(f"n_steps={self.n_steps}: Dict observations have no n-step returns; use n_steps=1")
+
+    def _make_guidance(self) -> ExpertGuidance | None:
+        settings = self._settings(GuidanceSettings)
+        if settings.guidance_share == 0:
+            return None
+        return ExpertGuidance(self._make_follower(), settings, self.n_envs, self.seed)
+
+    def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:
+        return ExpertKnowledge(expert, self.observation_space, self._settings(InferenceSettings), self.seed)
+
+    def _make_follower(self) -> ExpertFollower:
+        return ExpertFollower(self.knowledge, self.n_envs, self.seed)  # type: ignore[arg-type]
+
+    def _n_step_return(self) -> int:
+        return int(getattr(self, "n_steps", 1))
+
+    def _make_expert_buffer(self, expert: ExpertObservations) -> ReplayBuffer:
+        buffer_class: Any = ExpertReplayBuffer
+        arguments = dict(self.replay_buffer_kwargs)
+        if isinstance(self.observation_space, spaces.Dict):
+            buffer_class = ExpertDictReplayBuffer
+        elif self._n_step_return() > 1:
+            buffer_class = ExpertNStepReplayBuffer
+            arguments.update(n_steps=self.n_steps, gamma=self.gamma)
+        buffer: ReplayBuffer = buffer_class(
+            self.buffer_size,
+            self.observation_space,
+            self.action_space,
+            device=self.device,
+            n_envs=self.n_envs,
+            knowledge=self._make_knowledge(expert),
+            expert_reward=self.expert_reward,
+            **arguments,
+        )
+        return buffer
+
+    def _require_expert(self) -> None:
+        """Raise ``MissingExpertDataError`` if the model was loaded and the expert data it learned from is not there."""
+        if self._expert is None and self._expert_content_hash is not None:
+            reason = "none was given" if self.expert_data is None else f"{str(self.expert_data)!r} does not exist"
+            raise MissingExpertDataError(
+                f"this model was trained with expert data {self._expert_content_hash[:12]}, and {reason}: "
+                "pass it when loading, as in load(path, env=env, expert_data=...)"
+            )
+
+    # --- saving and loading -----------------------------------------------------------------------------------------
+
+    def _excluded_save_params(self) -> list[str]:
+        excluded = [*super()._excluded_save_params(), "_expert", "_guidance", "_confidence_statistics"]  # type: ignore[misc]
+        return excluded if isinstance(self.expert_data, (str, os.PathLike)) else [*excluded, "expert_data"]
+
+    def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
+        """
+        Load a replay buffer, and with it what was learned about the expert.
+
+        :param path: file that ``save_replay_buffer`` wrote
+        :param truncate_last_traj: see Stable-Baselines3
+        :raises ExpertDataError: if it was saved with other expert data than the model has, or one of the two has none
+        """
+        own = self.replay_buffer
+        super().load_replay_buffer(path, truncate_last_traj)  # type: ignore[misc]
+        try:
+            self._complete_restored_buffer(own)
+        except ExpertDataError:
+            self.replay_buffer = own
+            raise
+
+    def _complete_restored_buffer(self, own: Any) -> None:
+        restored = self.replay_buffer
+        if isinstance(own, ExpertMatchingMixin) and isinstance(restored, ExpertMatchingMixin):
+            restored.knowledge = own.knowledge.adopt(restored.knowledge)
+            restored.expert_reward = self.expert_reward
+            self._guidance = self._make_guidance()
+        elif isinstance(own, ExpertMatchingMixin):
+            raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")
+        elif isinstance(restored, ExpertMatchingMixin):
+            raise ExpertDataError("the replay buffer was saved with expert data: give the model the same, expert_data=...")

@@ -1,0 +1,97 @@
+"""The behaviour policy while collecting: part of the exploration follows the expert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.expert.types import take
+from sb3_diiqn.inference import NO_ACTION, ExpertFollower
+from sb3_diiqn.inference.settings import require
+
+
+@dataclass(frozen=True)
+class GuidanceSettings:
+    """
+    Parameters of the guidance.
+
+    :param guidance_share: share of the exploratory steps that lie in guided stretches, in [0, 1]; 0 turns guidance off, which
+        is the paper's exploration
+    :param guidance_length: mean length of a stretch in steps, at least 1
+    """
+
+    guidance_share: float
+    guidance_length: float
+
+    def __post_init__(self) -> None:
+        require(0 <= self.guidance_share <= 1, "guidance_share", self.guidance_share, "in [0, 1]")
+        require(self.guidance_length >= 1, "guidance_length", self.guidance_length, "at least 1")
+
+
+class ExpertGuidance:
+    """
+    Lets a share of the exploratory steps follow the expert, in contiguous stretches.
+
+    A single expert action among random ones leads nowhere in a sparse task; a stretch does. Stretches begin at random, or
+    with an episode, and have geometrically distributed lengths, such that the share holds at every moment. The exploration
+    rate as a whole stays what the host's schedule says: what the stretches take, random actions give.
+
+    :param follower: chooses the expert's actions
+    :param settings: share and length of the stretches
+    :param n_envs: number of environments
+    :param seed: seed of the draws
+    """
+
+    def __init__(self, follower: ExpertFollower, settings: GuidanceSettings, n_envs: int, seed: int | None = None) -> None:
+        self.follower = follower
+        self.share = settings.guidance_share
+        self.length = settings.guidance_length
+        self._generator = np.random.default_rng(seed)
+        self._guided = np.zeros(n_envs, dtype=bool)
+        self._episode_start = np.ones(n_envs, dtype=bool)
+
+    def remaining_exploration_rate(self, exploration_rate: float) -> float:
+        """
+        Compute the rate of random actions outside of guided stretches.
+
+        :param exploration_rate: rate of exploratory steps altogether
+        """
+        guided = self.share * exploration_rate
+        return (exploration_rate - guided) / (1.0 - guided) if guided < 1.0 else 0.0
+
+    def override(self, actions: np.ndarray, observations: Observations, exploration_rate: float) -> np.ndarray:
+        """
+        Replace the actions of those environments that are in a guided stretch and have a match.
+
+        :param actions: what the host would do, shape (n_envs,)
+        :param observations: current observations as the expert data has them, shape (n_envs, ``*observation_shape``)
+        :param exploration_rate: rate of exploratory steps altogether
+        """
+        self._draw_stretches(self.share * exploration_rate)
+        environments = np.flatnonzero(self._guided)
+        if len(environments) == 0:
+            return actions
+        guided = self.follower.actions(take(observations, environments), environments)
+        actions = actions.copy()
+        actions[environments] = np.where(guided == NO_ACTION, actions[environments], guided)
+        return actions
+
+    def note_episode_ends(self, dones: np.ndarray) -> None:
+        """
+        Let the next stretches be drawn anew where an episode ended.
+
+        :param dones: whether each environment's episode ended or was cut, shape (n_envs,)
+        """
+        self._episode_start = np.asarray(dones, dtype=bool)
+
+    def _draw_stretches(self, rate: float) -> None:
+        """Make a step of the two-state process whose long-run share of guided steps is the rate."""
+        drawn = self._generator.random(len(self._guided))
+        begin = min(rate / (self.length * (1.0 - rate)), 1.0) if rate < 1.0 else 1.0
+        goes_on = np.where(self._guided, drawn >= 1.0 / self.length, drawn < begin) | (rate >= 1.0)
+        guided = np.where(self._episode_start, drawn < rate, goes_on)
+        self.follower.release(~(self._guided & guided) | self._episode_start)
+        self._guided = guided
+        self._episode_start = np.zeros_like(guided)

@@ -1,0 +1,72 @@
+"""The bridging policy wrapper: what the agent does while collecting, where the expert's actions are not its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.expert.types import take
+from sb3_diiqn.inference import NO_MATCH, BridgingKnowledge, ExpertFollower
+
+
+class BridgingPolicy(ExpertFollower):
+    """
+    Follows the expert's inferred action where it is feasible, and a whole bridge where it is not ("Bridging" in the paper).
+
+    At the end of a bridge its success is noted; bridges that keep failing are dropped.
+
+    :param knowledge: what has been learned about the expert
+    :param n_envs: number of environments
+    :param seed: seed of the draws
+    """
+
+    knowledge: BridgingKnowledge
+
+    def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: int | None = None) -> None:
+        super().__init__(knowledge, n_envs, seed)
+        # the bridge that each environment is on, NO_MATCH if none, and how many of its actions were taken
+        self._bridge = np.full(n_envs, NO_MATCH, dtype=np.int64)
+        self._taken = np.zeros(n_envs, dtype=np.int64)
+
+    def release(self, environments: np.ndarray) -> None:
+        """Forget the trajectories and bridges that some environments are on."""
+        super().release(environments)
+        self._bridge[environments] = NO_MATCH
+
+    def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
+        """Choose actions: the next one of a bridge that was begun, else as :class:`ExpertFollower` does."""
+        self._finish_bridges(observations, environments)
+        chosen = super().actions(observations, environments)
+        on_bridge = self._bridge[environments] != NO_MATCH
+        held = environments[on_bridge]
+        self._last[held] = self._bridge[held]
+        chosen[on_bridge] = self.knowledge.bridges.actions[self._bridge[held], self._taken[held]]
+        self._begin_bridges(environments[~on_bridge])
+        self._taken[environments] += 1
+        return chosen
+
+    def _begin_bridges(self, environments: np.ndarray) -> None:
+        transition = self._last[environments]
+        begins = (transition != NO_MATCH) & self.knowledge.bridged(transition)
+        self._bridge[environments[begins]] = transition[begins]
+        self._taken[environments[begins]] = 0
+
+    def _finish_bridges(self, observations: Observations, environments: np.ndarray) -> None:
+        """Leave the bridges whose actions have all been taken, and go on from where they end on the expert's trajectory."""
+        bridge = self._bridge[environments]
+        lengths = np.where(bridge == NO_MATCH, np.iinfo(np.int64).max, self.knowledge.bridges.length[bridge])
+        position = np.flatnonzero(self._taken[environments] >= lengths)
+        if len(position) == 0:
+            return
+        finished, bridge = environments[position], bridge[position]
+        self._bridge[finished] = NO_MATCH
+        # dropped, or replaced by a better one, while it was being followed: nothing to judge
+        judged = self.knowledge.bridges.length[bridge] == self._taken[finished]
+        position, finished, bridge = position[judged], finished[judged], bridge[judged]
+        arrived = self.knowledge.at_bridge_end(take(observations, position), bridge)
+        unique, first = np.unique(bridge, return_index=True)
+        self.knowledge.judge_bridges(unique, arrived[first])
+        end = self.knowledge.bridges.end_observation[bridge]
+        # the transition before the one that starts at the end: what follows it lies ahead
+        before = self.knowledge.expert.transition_of_observation[end - 1]
+        self._last[finished] = np.where(arrived, before, NO_MATCH)

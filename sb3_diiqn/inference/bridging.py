@@ -1,0 +1,200 @@
+"""Knowledge about an expert whose actions the agent may not have (HA-DIIQN)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from sb3_diiqn.exceptions import ExpertDataError
+from sb3_diiqn.expert import ExpertObservations, Observations
+from sb3_diiqn.expert.types import take
+from sb3_diiqn.inference.bridges import Bridges
+from sb3_diiqn.inference.confidence import Confidence
+from sb3_diiqn.inference.feasibility import Feasibility, TriedActions, classify
+from sb3_diiqn.inference.index import Hits
+from sb3_diiqn.inference.knowledge import AgentTransitions, ExpertKnowledge, ExpertTransitions
+from sb3_diiqn.inference.matching import ExpertMatcher
+from sb3_diiqn.inference.paths import Matches, PathSearch
+from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings
+
+
+class BridgingKnowledge(ExpertKnowledge):
+    """
+    Also finds out which expert transitions are infeasible, and bridges them by paths that the agent has gone through.
+
+    :param expert: the expert data, as the environment's observation space has them
+    :param observation_space: the environment's observation space
+    :param settings: parameters of inference and confidence
+    :param seed: seed of the draw among several matches
+    :param bridging: parameters of infeasibility and bridges
+    :param n_actions: number of the agent's actions
+    :param n_envs: number of environments
+    :param gamma: discount factor
+    """
+
+    def __init__(
+        self,
+        expert: ExpertObservations,
+        observation_space: spaces.Space[Any],
+        settings: InferenceSettings,
+        seed: int | None,
+        *,
+        bridging: BridgingSettings,
+        n_actions: int,
+        n_envs: int,
+        gamma: float,
+    ) -> None:
+        self.bridging = bridging
+        self.n_envs = n_envs
+        self.gamma = gamma
+        super().__init__(expert, observation_space, settings, seed)
+        self.tried = TriedActions(len(self.matcher.states), n_actions)
+        self.bridges = Bridges(len(expert), bridging.bridge_length)
+        #: what is known about each expert transition, values of :class:`Feasibility`, shape (n_transitions,), int8
+        self.feasibility = np.full(len(expert), Feasibility.UNKNOWN, dtype=np.int8)
+        self._bridged = np.zeros(len(expert), dtype=bool)
+
+    def bridged(self, indices: np.ndarray) -> np.ndarray:
+        """
+        Tell which expert transitions are infeasible and have a bridge, which then takes their place.
+
+        :param indices: expert transitions, shape (n,)
+        :return: shape (n,), bool
+        """
+        return np.asarray(self._bridged[indices])
+
+    def judge_bridges(self, indices: np.ndarray, arrived: np.ndarray) -> None:
+        """
+        Note how following bridges went; those that keep failing are dropped.
+
+        :param indices: bridges that were followed to their last action, shape (n,), each at most once
+        :param arrived: whether the agent then was at the bridge's end, shape (n,)
+        """
+        self.bridges.judge(indices, arrived, self.bridging.bridge_patience)
+        self._reconsider(indices)
+
+    def usable(self, indices: np.ndarray) -> np.ndarray:
+        """Tell which matches can have a confidence above zero: also those of a bridged transition."""
+        return np.asarray(super().usable(indices) | ((indices >= 0) & self.bridged(indices)))
+
+    def action(self, indices: np.ndarray) -> np.ndarray:
+        """Look up the action to take at the state of expert transitions: a_e, or a_feas where there is a bridge."""
+        return np.asarray(np.where(self.bridged(indices), self.bridges.actions[indices, 0], super().action(indices)))
+
+    def transitions(self, indices: np.ndarray) -> ExpertTransitions:
+        """Look up expert transitions; a bridge stands in for an infeasible one, with its own return and length."""
+        plain = super().transitions(indices)
+        bridged = self.bridged(indices)
+        if not bridged.any():
+            return plain
+        end = np.where(bridged, self.bridges.end_observation[indices], self.expert.observation_index[indices] + 1)
+        return plain._replace(
+            next_observations=take(self.expert.observations, end),
+            rewards=np.where(bridged, self.bridges.reward[indices], plain.rewards),
+            terminals=np.where(bridged, self.bridges.terminal[indices], plain.terminals),
+            steps=np.where(bridged, self.bridges.length[indices], plain.steps),
+        )
+
+    def confidence(self, indices: np.ndarray, expert_value: np.ndarray, agent_value: np.ndarray) -> Confidence:
+        """Compute the confidence; the agent really took a bridge, so zeta is dropped there: Phi = dQ * delta."""
+        plain = super().confidence(indices, expert_value, agent_value)
+        bridged = self.bridged(indices)
+        phi = np.where(bridged, plain.usefulness * plain.training, plain.phi)
+        return plain._replace(phi=phi, inference=np.where(bridged, 1.0, plain.inference))
+
+    def statistics(self) -> dict[str, float]:
+        """Add the shares of feasible, infeasible and bridged expert transitions, and the bridges' mean length."""
+        statistics = super().statistics() | {
+            "feasible": float((self.feasibility == Feasibility.FEASIBLE).mean()),
+            "infeasible": float((self.feasibility == Feasibility.INFEASIBLE).mean()),
+            "bridged": float(self._bridged.mean()),
+        }
+        if self._bridged.any():
+            statistics["bridge_length"] = float(self.bridges.length[self._bridged].mean())
+        return statistics
+
+    def at_bridge_end(self, observations: Observations, indices: np.ndarray) -> np.ndarray:
+        """
+        Tell whether the agent has arrived at the ends of bridges.
+
+        :param observations: the agent's observations, shape (n, ``*observation_shape``)
+        :param indices: the bridged expert transitions, shape (n,)
+        """
+        ends = self.matcher.states[self.matcher.state_of_observation[self.bridges.end_observation[indices]]]
+        return np.asarray(self.matcher.distance.paired(self.matcher.encode(observations), ends) <= self._match_radius)
+
+    def adopt(self, restored: ExpertKnowledge) -> ExpertKnowledge:
+        """Give restored tables the expert data, the search index and the settings of this one."""
+        if not isinstance(restored, BridgingKnowledge) or restored.bridges.actions.shape != self.bridges.actions.shape:
+            raise ExpertDataError(
+                f"the replay buffer has no bridges of up to {self.bridging.bridge_length} steps: it was saved by another "
+                "algorithm, or with another bridge_length"
+            )
+        restored.bridging = self.bridging
+        return super().adopt(restored)
+
+    def _attach(self, expert: ExpertObservations, matcher: ExpertMatcher) -> None:
+        super()._attach(expert, matcher)
+        self._search = PathSearch(
+            expert.transition_of_observation,
+            np.repeat(expert.offsets[1:] - 1, np.diff(expert.offsets)),
+            self.bridging.bridge_length,
+            self.bridging.bridge_gain,
+            self.gamma,
+            self.n_envs,
+        )
+        # what the next step must begin with if it goes on from the last one, encoded, and whether that ended an episode
+        self._expected: np.ndarray | None = None
+        self._ended = np.ones(self.n_envs, dtype=bool)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        for name in ("bridging", "_search", "_expected", "_ended"):
+            del state[name]
+        return state
+
+    @property
+    def _inference_radius(self) -> float:
+        return max(super()._inference_radius, self.bridging.infeasibility_threshold)
+
+    def _learn(self, agent: AgentTransitions, encoded: np.ndarray, encoded_next: np.ndarray, hits: Hits) -> None:
+        super()._learn(agent, encoded, encoded_next, hits)
+        matched = hits.distance <= self._match_radius
+        near = Hits(hits.query[matched], hits.row[matched], hits.distance[matched])
+        self.tried.update(near.row, agent.actions[near.query])
+        ends = np.flatnonzero(agent.episode_ends)
+        final = self.matcher.states_within(encoded_next[ends], self._match_radius)
+        found = self._search.search(
+            agent.actions.reshape(-1, self.n_envs),
+            agent.rewards.reshape(-1, self.n_envs),
+            agent.terminals.reshape(-1, self.n_envs),
+            self._begins(agent.episode_ends, encoded, encoded_next),
+            self._matches(near),
+            self._matches(final._replace(query=ends[final.query])),
+        )
+        self.bridges.update(found)
+        _, visited = self.matcher.starting_at(np.unique(hits.row))
+        self._reconsider(np.concatenate([visited, found.transition]))
+
+    def _reconsider(self, transitions: np.ndarray) -> None:
+        """Decide anew about expert transitions whose error, evidence or bridge may have changed."""
+        states = self.matcher.state_of_observation[self.expert.observation_index[transitions]]
+        tried = self.tried.sufficient(states, self.bridging.infeasibility_evidence)
+        feasibility = classify(self.inferred.error[transitions], tried, self.bridging.infeasibility_threshold)
+        self.feasibility[transitions] = feasibility
+        self._bridged[transitions] = (feasibility == Feasibility.INFEASIBLE) & (self.bridges.length[transitions] > 0)
+
+    def _matches(self, hits: Hits) -> Matches:
+        source, observation = self.matcher.observed_at(hits.row)
+        return Matches(hits.query[source], observation, hits.distance[source])
+
+    def _begins(self, episode_ends: np.ndarray, encoded: np.ndarray, encoded_next: np.ndarray) -> np.ndarray:
+        """Tell which steps do not go on from the one before; a reset between two calls of ``learn`` leaves no other trace."""
+        expected = encoded[: self.n_envs] if self._expected is None else self._expected
+        expected = np.concatenate([expected, encoded_next[: -self.n_envs]])
+        ended = np.concatenate([self._ended, episode_ends.astype(bool)])
+        self._expected, self._ended = encoded_next[-self.n_envs :], ended[-self.n_envs :]
+        begins = ended[: -self.n_envs] | (expected != encoded).any(axis=1)
+        return np.asarray(begins.reshape(-1, self.n_envs))

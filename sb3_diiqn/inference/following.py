@@ -1,0 +1,64 @@
+"""Following the expert: which of its transitions lies ahead of the agent, and what would the expert do?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.inference.actions import NO_ACTION
+from sb3_diiqn.inference.knowledge import NO_MATCH, ExpertKnowledge
+
+
+class ExpertFollower:
+    """
+    Chooses, for parallel environments, the expert's inferred action at states that match expert data.
+
+    An environment that follows stays on the expert trajectory it is on as long as its states match: of the transitions ahead
+    of the last one the nearest in time is taken, so that the detours of a noisy expert are gone through once and not for ever.
+    Otherwise one of the matching transitions is drawn.
+
+    :param knowledge: what has been learned about the expert
+    :param n_envs: number of environments
+    :param seed: seed of the draws
+    """
+
+    #: how many steps ahead on its trajectory a match may lie to count as staying on it
+    max_skip = 10
+
+    def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: int | None = None) -> None:
+        self.knowledge = knowledge
+        self._generator = np.random.default_rng(seed)
+        #: the expert transition that each environment has followed last, or ``NO_MATCH``, shape (n_envs,)
+        self._last = np.full(n_envs, NO_MATCH, dtype=np.int64)
+
+    def release(self, environments: np.ndarray) -> None:
+        """
+        Forget the trajectories that some environments are on.
+
+        :param environments: indices or mask of environments
+        """
+        self._last[environments] = NO_MATCH
+
+    def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
+        """
+        Choose actions.
+
+        :param observations: current observations of these environments, shape (n, ``*observation_shape``)
+        :param environments: their indices, shape (n,)
+        :return: the expert's inferred actions, ``NO_ACTION`` where no match has one, shape (n,)
+        """
+        query, transition = self.knowledge.followable(observations)
+        order = np.lexsort((self._generator.random(len(query)), self._skip(environments[query], transition), query))
+        query, first = np.unique(query[order], return_index=True)
+        chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)
+        chosen[query] = transition[order[first]]
+        self._last[environments] = chosen
+        return np.where(chosen == NO_MATCH, NO_ACTION, self.knowledge.action(chosen))
+
+    def _skip(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
+        """Count the steps from the last followed transition to those ahead of it; all others are equally far."""
+        trajectory = self.knowledge.expert.trajectory_index
+        last = self._last[environments]
+        ahead = transition - last
+        on_trajectory = (last != NO_MATCH) & (trajectory[last] == trajectory[transition])
+        return np.where(on_trajectory & (ahead >= 1) & (ahead <= self.max_skip), ahead, self.max_skip + 1)
