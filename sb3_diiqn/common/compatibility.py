@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import torch as th
 from stable_baselines3 import DQN
 from stable_baselines3.common import buffers
 from stable_baselines3.common.buffers import ReplayBuffer
@@ -30,3 +31,16 @@ def n_steps_argument(n_steps: int) -> dict[str, Any]:
     if n_steps != 1:
         raise ImportError(f"n_steps={n_steps} needs stable-baselines3>=2.7: pip install 'stable-baselines3>=2.7'")
     return {}
+
+
+def with_fused_optimizer(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """
+    Ask for the fused form of Adam, the same arithmetic in one call, unless the user chose an optimizer or its arguments.
+
+    :param policy_kwargs: the user's arguments of the policy, which stay as they are
+    """
+    # on the CPU it exists since torch 2.4
+    available = tuple(int(part) for part in th.__version__.split(".")[:2]) >= (2, 4)
+    if not available or {"optimizer_class", "optimizer_kwargs"} & policy_kwargs.keys():
+        return policy_kwargs
+    return {**policy_kwargs, "optimizer_kwargs": {"fused": True}}

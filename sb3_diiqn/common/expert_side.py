@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+from stable_baselines3.common.vec_env import VecFrameStack, unwrap_vec_wrapper
 
 from sb3_diiqn.common.buffers import (
     ExpertDictReplayBuffer,
@@ -19,10 +20,11 @@ from sb3_diiqn.common.buffers import (
     ExpertReplayBuffer,
     ExpertReward,
 )
-from sb3_diiqn.common.compatibility import NStepReplayBuffer
+from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
 from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.expert.storage import npz_path
 from sb3_diiqn.inference import ConfidenceStatistics, ExpertFollower, ExpertKnowledge, InferenceSettings
 
 ExpertData = ExpertObservations | str | os.PathLike[str] | None
@@ -41,11 +43,13 @@ class ExpertSide:
     action_space: spaces.Space[Any]
     buffer_size: int
     device: Any
+    env: Any
     gamma: float
     n_envs: int
     n_steps: int
     observation_space: spaces.Space[Any]
     optimize_memory_usage: bool
+    policy_kwargs: dict[str, Any]
     replay_buffer: Any
     replay_buffer_class: type[ReplayBuffer] | None
     replay_buffer_kwargs: dict[str, Any]
@@ -87,11 +91,12 @@ class ExpertSide:
             super()._setup_model()  # type: ignore[misc]
             return
         self._refuse_impossible_combinations()
-        users_class = self.replay_buffer_class
+        users_class, users_kwargs = self.replay_buffer_class, self.policy_kwargs
         # the host builds a buffer only where there is none
         self.replay_buffer = self._make_expert_buffer(self._expert)
+        self.policy_kwargs = with_fused_optimizer(users_kwargs)
         super()._setup_model()  # type: ignore[misc]
-        self.replay_buffer_class = users_class
+        self.replay_buffer_class, self.policy_kwargs = users_class, users_kwargs
         self._guidance = self._make_guidance()
 
     def _check_settings(self) -> None:
@@ -117,13 +122,18 @@ class ExpertSide:
         if self._expert_content_hash not in {None, data.content_hash}:
             warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
         self._expert_content_hash = data.content_hash
-        return data.adapted_to(self.observation_space)
+        return data.adapted_to(self.observation_space, n_stack=self._n_stack())
+
+    def _n_stack(self) -> int | None:
+        """Return how many frames the environment stacks; None if it does not, or if there is no environment to ask."""
+        stacking = None if self.env is None else unwrap_vec_wrapper(self.env, VecFrameStack)
+        return stacking.stacked_obs.n_stack if isinstance(stacking, VecFrameStack) else None
 
     def _expert_is_missing(self) -> bool:
         """A loaded model predicts without its expert data; only learning needs it."""
         if self._expert_content_hash is None or isinstance(self.expert_data, ExpertObservations):
             return False
-        return self.expert_data is None or not os.path.exists(self.expert_data)
+        return self.expert_data is None or not npz_path(self.expert_data).exists()
 
     def _refuse_impossible_combinations(self) -> None:
         if self.optimize_memory_usage:

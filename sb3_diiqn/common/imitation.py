@@ -126,10 +126,12 @@ class ImplicitImitation(ExpertSide):
         raise NotImplementedError
 
     def _optimize(self, loss: th.Tensor) -> None:
-        self.policy.optimizer.zero_grad()
+        optimizer = self.policy.optimizer
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self.policy.optimizer.step()
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        th.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        optimizer.step()
 
     # --- collecting -------------------------------------------------------------------------------------------------
 

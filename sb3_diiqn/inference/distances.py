@@ -69,8 +69,9 @@ class JaccardDistance(Distance):
         """Pack the active cells into 64-bit words, shape (n, words)."""
         cells = _flatten(observations) != 0
         packed = np.packbits(cells, axis=1)
-        padding = -packed.shape[1] % 8
-        return np.asarray(np.pad(packed, ((0, 0), (0, padding))).view(np.uint64))
+        words = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
+        words[:, : packed.shape[1]] = packed
+        return words.view(np.uint64)
 
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.paired`."""
