@@ -150,10 +150,13 @@ class ExpertSide:
         settings = self._settings(GuidanceSettings)
         if settings.guidance_share == 0:
             return None
-        return ExpertGuidance(self._make_follower(), settings, self.n_envs, self.seed)
+        return ExpertGuidance(self._make_follower(), settings, self._n_actions(), self.n_envs, self.seed)
 
     def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:
         return ExpertKnowledge(expert, self.observation_space, self._settings(InferenceSettings), self.seed)
+
+    def _n_actions(self) -> int:
+        return int(self.action_space.n)  # type: ignore[attr-defined]
 
     def _make_follower(self) -> ExpertFollower:
         return ExpertFollower(self.knowledge, self.n_envs, self.seed)  # type: ignore[arg-type]

@@ -40,12 +40,16 @@ class ExpertGuidance:
 
     :param follower: chooses the expert's actions
     :param settings: share and length of the stretches
+    :param n_actions: number of the agent's actions
     :param n_envs: number of environments
     :param seed: seed of the draws
     """
 
-    def __init__(self, follower: ExpertFollower, settings: GuidanceSettings, n_envs: int, seed: int | None = None) -> None:
+    def __init__(
+        self, follower: ExpertFollower, settings: GuidanceSettings, n_actions: int, n_envs: int, seed: int | None = None
+    ) -> None:
         self.follower = follower
+        self.n_actions = n_actions
         self.share = settings.guidance_share
         self.length = settings.guidance_length
         self._generator = np.random.default_rng(seed)
@@ -63,7 +67,7 @@ class ExpertGuidance:
 
     def override(self, actions: np.ndarray, observations: Observations, exploration_rate: float) -> np.ndarray:
         """
-        Replace the actions of those environments that are in a guided stretch and have a match.
+        Replace the actions of those environments that are in a guided stretch.
 
         :param actions: what the host would do, shape (n_envs,)
         :param observations: current observations as the expert data has them, shape (n_envs, ``*observation_shape``)
@@ -74,8 +78,10 @@ class ExpertGuidance:
         if len(environments) == 0:
             return actions
         guided = self.follower.actions(take(observations, environments), environments)
+        # where the expert's action is not known yet, trying some is what makes it known
+        tried = self._generator.integers(self.n_actions, size=len(environments))
         actions = actions.copy()
-        actions[environments] = np.where(guided == NO_ACTION, actions[environments], guided)
+        actions[environments] = np.where(guided == NO_ACTION, tried, guided)
         return actions
 
     def note_episode_ends(self, dones: np.ndarray) -> None:
@@ -89,8 +95,8 @@ class ExpertGuidance:
     def _draw_stretches(self, rate: float) -> None:
         """Make a step of the two-state process whose long-run share of guided steps is the rate."""
         drawn = self._generator.random(len(self._guided))
-        begin = min(rate / (self.length * (1.0 - rate)), 1.0) if rate < 1.0 else 1.0
-        goes_on = np.where(self._guided, drawn >= 1.0 / self.length, drawn < begin) | (rate >= 1.0)
+        begin = rate / (rate + self.length * (1.0 - rate))
+        goes_on = np.where(self._guided, drawn >= (1.0 - begin) / self.length, drawn < begin)
         guided = np.where(self._episode_start, drawn < rate, goes_on)
         self.follower.release(~(self._guided & guided) | self._episode_start)
         self._guided = guided

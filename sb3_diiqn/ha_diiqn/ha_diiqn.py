@@ -93,7 +93,7 @@ class HADIIQN(DIIQN):
             self._settings(InferenceSettings),
             self.seed,
             bridging=self._settings(BridgingSettings),
-            n_actions=int(self.action_space.n),  # type: ignore[attr-defined]
+            n_actions=self._n_actions(),
             n_envs=self.n_envs,
             gamma=self.gamma,
         )

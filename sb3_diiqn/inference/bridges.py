@@ -42,9 +42,9 @@ class Bridges:
 
     def __init__(self, n_transitions: int, max_length: int) -> None:
         #: agent steps, 0 where there is no bridge, shape (n_transitions,)
-        self.length = np.zeros(n_transitions, dtype=np.int16)
+        self.length = np.zeros(n_transitions, dtype=np.int32)
         #: expert steps gained, shape (n_transitions,)
-        self.gain = np.zeros(n_transitions, dtype=np.int16)
+        self.gain = np.zeros(n_transitions, dtype=np.int32)
         #: mean distance of the ends to the expert's states, shape (n_transitions,)
         self.distance = np.full(n_transitions, np.inf, dtype=np.float32)
         #: index of the expert observation where it ends, shape (n_transitions,)
@@ -56,7 +56,7 @@ class Bridges:
         #: 1 where the episode ended for good with it, shape (n_transitions,)
         self.terminal = np.zeros(n_transitions, dtype=np.float32)
         #: how often following it has failed since it was found, minus how often it led to its end, shape (n_transitions,)
-        self.failures = np.zeros(n_transitions, dtype=np.int16)
+        self.failures = np.zeros(n_transitions, dtype=np.int32)
 
     def update(self, found: BridgeCandidates) -> None:
         """
@@ -86,7 +86,7 @@ class Bridges:
         :param arrived: whether the agent then was at the bridge's end, shape (n,)
         :param patience: so many more failures than successes drop a bridge
         """
-        self.failures[transitions] += np.where(arrived, -1, 1).astype(np.int16)
+        self.failures[transitions] += np.where(arrived, -1, 1)
         dropped = transitions[self.failures[transitions] >= patience]
         self.length[dropped], self.gain[dropped], self.failures[dropped] = 0, 0, 0
         self.distance[dropped] = np.inf

@@ -75,6 +75,12 @@ class BridgingKnowledge(ExpertKnowledge):
         self.bridges.judge(indices, arrived, self.bridging.bridge_patience)
         self._reconsider(indices)
 
+    def followable(self, observations: Observations) -> tuple[np.ndarray, np.ndarray]:
+        """Find the expert transitions to follow: not those that are infeasible and have no bridge."""
+        query, transition = super().followable(observations)
+        possible = (self.feasibility[transition] != Feasibility.INFEASIBLE) | self._bridged[transition]
+        return query[possible], transition[possible]
+
     def usable(self, indices: np.ndarray) -> np.ndarray:
         """Tell which matches can have a confidence above zero: also those of a bridged transition."""
         return np.asarray(super().usable(indices) | ((indices >= 0) & self.bridged(indices)))

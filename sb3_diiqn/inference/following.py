@@ -15,7 +15,8 @@ class ExpertFollower:
 
     An environment that follows stays on the expert trajectory it is on as long as its states match: of the transitions ahead
     of the last one the nearest in time is taken, so that the detours of a noisy expert are gone through once and not for ever.
-    Otherwise one of the matching transitions is drawn.
+    Where it got no further it tries the same one again, and elsewhere one of the matching transitions is drawn. Transitions
+    whose action is not known yet are chosen like the others: they are where there is something to find out.
 
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
@@ -45,7 +46,7 @@ class ExpertFollower:
 
         :param observations: current observations of these environments, shape (n, ``*observation_shape``)
         :param environments: their indices, shape (n,)
-        :return: the expert's inferred actions, ``NO_ACTION`` where no match has one, shape (n,)
+        :return: the expert's inferred actions, ``NO_ACTION`` where there is no match or its action is not known, shape (n,)
         """
         query, transition = self.knowledge.followable(observations)
         order = np.lexsort((self._generator.random(len(query)), self._skip(environments[query], transition), query))
@@ -53,12 +54,13 @@ class ExpertFollower:
         chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)
         chosen[query] = transition[order[first]]
         self._last[environments] = chosen
-        return np.where(chosen == NO_MATCH, NO_ACTION, self.knowledge.action(chosen))
+        return np.where(self.knowledge.usable(chosen), self.knowledge.action(chosen), NO_ACTION)
 
     def _skip(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
-        """Count the steps from the last followed transition to those ahead of it; all others are equally far."""
+        """Rank transitions: those ahead of the last followed one by the steps to them, then itself, then all others."""
         trajectory = self.knowledge.expert.trajectory_index
         last = self._last[environments]
         ahead = transition - last
         on_trajectory = (last != NO_MATCH) & (trajectory[last] == trajectory[transition])
-        return np.where(on_trajectory & (ahead >= 1) & (ahead <= self.max_skip), ahead, self.max_skip + 1)
+        rank = np.where((ahead >= 1) & (ahead <= self.max_skip), ahead, self.max_skip + 2)
+        return np.where(on_trajectory, np.where(ahead == 0, self.max_skip + 1, rank), self.max_skip + 2)

@@ -102,15 +102,14 @@ class ExpertKnowledge:
 
     def followable(self, observations: Observations) -> tuple[np.ndarray, np.ndarray]:
         """
-        Find the expert transitions that start at states similar to the agent's and have a trusted action.
+        Find the expert transitions that start at states similar to the agent's, whether their action is known or not.
 
         :param observations: the agent's observations, shape (n, ``*observation_shape``)
         :return: indices of observations and of the expert transitions found for them, sorted by observation
         """
         hits = self.matcher.states_within(self.matcher.encode(observations), self._match_radius)
         source, transition = self.matcher.starting_at(hits.row)
-        usable = self.usable(transition)
-        return hits.query[source][usable], transition[usable]
+        return hits.query[source], transition
 
     def usable(self, indices: np.ndarray) -> np.ndarray:
         """

@@ -118,7 +118,8 @@ class PathSearch:
         found = found[ends_keys[position[found]] > (key * n_observations + observation)[found]]
         end = ends_keys[position[found]] - key[found] * n_observations
         start, step, env, length, observation = start[found], step[found], env[found], length[found], observation[found]
-        order = np.argsort(step + length, kind="stable")
+        # in the order in which the agent was seen at the ends: at once where the episode ends, else with the next step
+        order = np.argsort(2 * (step + length) - key[found] % 2, kind="stable")
         start, step, env, length = start[order], step[order], env[order], length[order]
         observation, end, end_distance = observation[order], end[order], ends.distance[position[found]][order]
         path_actions, reward = self._along(window, step, env, length)
