@@ -1,0 +1,111 @@
+"""Command line of the benchmark: run, report, status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sb3_diiqn.benchmark.storage import STATES, ResultFolder
+from sb3_diiqn.benchmark.suite import load_suite
+from sb3_diiqn.benchmark.tables import Table
+from sb3_diiqn.exceptions import DIIQNError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    :param arguments: command line without the program's name; default: this process's
+    :return: exit code: 0 if all is well, 1 if a cell failed, 2 if what was asked for cannot be done, 130 after Ctrl-C
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except DIIQNError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; finished cells are kept, the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sb3_diiqn.benchmark", description="Compare algorithms over environments and seeds."
+    )
+    commands = parser.add_subparsers(required=True, metavar="run|report|status")
+    run = commands.add_parser("run", help="run the cells of suites that are not finished yet")
+    run.add_argument("suites", nargs="+", metavar="SUITE", help="name of a shipped suite, or path of a .yml file")
+    run.add_argument(
+        "--workers", type=_positive, default=os.cpu_count() or 1, help="processes on this machine (default: its cores)"
+    )
+    run.add_argument("--backend", choices=["local", "ray"], default="local", help="where cells run (default: on this machine)")
+    run.add_argument("--address", help="address of the Ray cluster, or 'auto' (default: start one on this machine)")
+    run.set_defaults(command=_run)
+    report = commands.add_parser("report", help="make tables and figures from the finished cells")
+    report.set_defaults(command=_report)
+    status = commands.add_parser("status", help="count finished, running, missing and broken cells")
+    status.set_defaults(command=_status)
+    for command in (report, status):
+        command.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite (default: all that were run)")
+    for command in (run, report, status):
+        command.add_argument(
+            "--out", type=Path, default=Path("benchmark_results"), help="folder of the results (default: %(default)s)"
+        )
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} given, expected at least 1")
+    return value
+
+
+def _run(options: argparse.Namespace) -> int:
+    from sb3_diiqn.benchmark.backends import ray_backend  # noqa: PLC0415
+    from sb3_diiqn.benchmark.runner import run_suites  # noqa: PLC0415
+
+    suites = [load_suite(name) for name in options.suites]
+    backend = ray_backend(options.address) if options.backend == "ray" else None
+    outcome = run_suites(suites, ResultFolder(options.out), options.workers, backend)
+    if not outcome.failed:
+        print(f"all cells are finished; see them with: python -m sb3_diiqn.benchmark report --out {options.out}")
+        return 0
+    print(f"{len(outcome.failed)} cells failed:", file=sys.stderr)
+    for cell, error in outcome.failed.items():
+        print(f"  {cell}: {error}", file=sys.stderr)
+    print(
+        "the full errors are in the .error.txt files beside the cells; the same command tries these cells again",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _report(options: argparse.Namespace) -> int:
+    from sb3_diiqn.benchmark.report import write_report  # noqa: PLC0415
+
+    folder = ResultFolder(options.out)
+    for suite in folder.suites(options.suites):
+        write_report(suite, folder)
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    folder = ResultFolder(options.out)
+    manifest = folder.manifest()
+    for suite in folder.suites(options.suites):
+        counts: dict[tuple[str, str], dict[str, int]] = {}
+        for cell in suite.cells():
+            row = counts.setdefault((cell.environment, cell.algorithm), dict.fromkeys(STATES, 0))
+            row[folder.state(cell, manifest)] += 1
+        rows = [[*names, *map(str, row.values())] for names, row in counts.items()]
+        print(f"{suite.name}\n\n{Table(['environment', 'algorithm', *STATES], rows).markdown()}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

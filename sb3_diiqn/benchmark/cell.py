@@ -1,0 +1,106 @@
+"""Running one cell, in whatever process or on whatever machine: settings in, result out."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import sb3_diiqn
+from sb3_diiqn.benchmark.algorithms import ALGORITHMS
+from sb3_diiqn.benchmark.heartbeat import heartbeats
+from sb3_diiqn.benchmark.storage import FORMAT
+from sb3_diiqn.benchmark.suite import Cell
+from sb3_diiqn.benchmark.training import CurveRecorder, GreedyEvaluation, make_model
+from sb3_diiqn.record import make_environment
+
+PACKAGES = ("stable_baselines3", "sb3_contrib", "gymnasium", "torch", "numpy", "imitation", "minatar", "gymnasium_robotics")
+
+
+def run_cell(cell: Cell, expert_data: Any, expert: dict[str, Any], heartbeat: Path) -> dict[str, Any]:
+    """
+    Train one cell.
+
+    :param expert_data: what the algorithm learns from: a path or an ``ExpertObservations``; None if it uses none
+    :param expert: the expert's entry in the manifest, kept in the result; empty if none is used
+    :param heartbeat: file that shows other processes how far the cell is; not written where its folder does not exist
+    :return: the content of the cell's file, see the package's docstring
+    """
+    torch.set_num_threads(1)
+    settings = cell.settings
+    arguments = {"expert_data": expert_data} if ALGORITHMS[settings["class"]].uses_expert else {}
+    model = make_model(
+        settings["class"],
+        settings["id"],
+        settings["env_kwargs"],
+        settings["n_envs"],
+        settings["settings"],
+        cell.seed,
+        **arguments,
+    )
+    recorder = make_recorder(settings["id"], settings["env_kwargs"], settings["evaluation"], settings["n_timesteps"])
+    started = time.perf_counter()
+    with heartbeats(heartbeat, lambda: recorder.num_timesteps):
+        model.learn(settings["n_timesteps"], callback=recorder)
+    wall_time = time.perf_counter() - started
+    steps = model.num_timesteps
+    del model
+    gc.collect()  # a replay buffer must not wait for the next cell's
+    return {
+        "format": FORMAT,
+        "status": "finished",
+        "suite": cell.suite,
+        "environment": cell.environment,
+        "algorithm": cell.algorithm,
+        "variation": cell.variation,
+        "seed": cell.seed,
+        "settings": settings,
+        "settings_hash": cell.settings_hash,
+        "expert": expert,
+        "versions": versions(),
+        "git_revision": git_revision(),
+        "wall_time": round(wall_time, 3),
+        "steps_per_second": round(steps / max(wall_time - recorder.evaluation_time, 1e-9), 1),
+        "training": recorder.training,
+        "greedy": recorder.greedy,
+        "expert_statistics": recorder.expert,
+    }
+
+
+def make_recorder(env_id: str, env_kwargs: dict[str, Any], evaluation: dict[str, int], n_timesteps: int) -> CurveRecorder:
+    """Make the recorder for a training."""
+    greedy = GreedyEvaluation(lambda: make_environment(env_id, **env_kwargs), evaluation["episodes"], evaluation["max_steps"])
+    return CurveRecorder(greedy, evaluation["every"], n_timesteps)
+
+
+def versions() -> dict[str, str]:
+    """Find the versions of Python, this package, and the packages that results depend on."""
+    found = {"python": platform.python_version(), "sb3_diiqn": sb3_diiqn.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> str | None:
+    """Find the revision of the checkout that this package is imported from, ``-dirty`` with changes; None outside of one."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.check_output(
+            ["git", *arguments], cwd=folder, stderr=subprocess.DEVNULL, text=True, timeout=10
+        ).strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed inside of somebody else's checkout: not ours
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None

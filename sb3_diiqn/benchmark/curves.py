@@ -1,0 +1,67 @@
+"""What one training's curve says. Every figure of the report that is about a single run is defined here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+N_POINTS = 100
+"""A training curve is read at this many evenly spaced steps, the last one being the end of the training."""
+WINDOW = 20
+"""The training return at a step is the mean over this many episodes finished last (all, while there are fewer)."""
+
+
+def curve_steps(n_timesteps: int) -> np.ndarray:
+    """Steps at which a training curve is read, shape (N_POINTS,)."""
+    return np.arange(1, N_POINTS + 1) * n_timesteps / N_POINTS
+
+
+def training_curve(steps: np.ndarray, returns: np.ndarray, n_timesteps: int) -> np.ndarray:
+    """
+    Read the training return at evenly spaced steps.
+
+    The value at step t is the mean return of the last :data:`WINDOW` episodes that finished at or before t. Before the first
+    episode finished, it is that episode's return.
+
+    :param steps: step at which each episode finished, shape (n,), ascending
+    :param returns: return of each episode, shape (n,)
+    :param n_timesteps: length of the training
+    :return: shape (N_POINTS,); NaN throughout if no episode finished
+    """
+    if len(returns) == 0:
+        return np.full(N_POINTS, np.nan)
+    ends = np.maximum(np.searchsorted(steps, curve_steps(n_timesteps), side="right"), 1)
+    sums = np.concatenate([[0.0], np.cumsum(returns)])
+    starts = np.maximum(ends - WINDOW, 0)
+    return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
+
+
+def area_under_curve(curve: np.ndarray) -> float:
+    """Mean of a training curve over the steps: the area under it, divided by the length of the training."""
+    return float(np.mean(curve))
+
+
+def final_return(steps: np.ndarray, means: np.ndarray, n_timesteps: int) -> float:
+    """
+    Mean greedy return over the evaluations in the last tenth of the training, at least the last one.
+
+    :param steps: step of each evaluation, shape (n,), ascending
+    :param means: mean return of each evaluation, shape (n,)
+    """
+    late = np.asarray(steps) > 0.9 * n_timesteps
+    late[-1] = True
+    return float(np.mean(np.asarray(means)[late]))
+
+
+def steps_until_solved(steps: np.ndarray, means: np.ndarray, threshold: float) -> float:
+    """
+    Step of the first evaluation at which the task is solved.
+
+    Solved means: the greedy mean return reaches the threshold, at this evaluation and at the next one if there is one.
+
+    :param steps: step of each evaluation, shape (n,), ascending
+    :param means: mean return of each evaluation, shape (n,)
+    :return: infinity if it never is
+    """
+    reached = np.asarray(means) >= threshold
+    held = reached & np.append(reached[1:], True)
+    return float(np.asarray(steps)[held][0]) if held.any() else float("inf")

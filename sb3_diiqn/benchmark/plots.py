@@ -1,0 +1,225 @@
+"""Figures of a report. Drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sb3_diiqn.benchmark.analysis import Group
+from sb3_diiqn.benchmark.curves import curve_steps
+from sb3_diiqn.benchmark.statistics import aggregate, bands
+from sb3_diiqn.exceptions import MissingDependencyError
+
+try:
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+except ImportError as missing:
+    raise MissingDependencyError("matplotlib", "plots") from missing
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart
+_KNOWN_COLOURS = {"dqn": "#0072B2", "diiqn": "#D55E00", "hadiiqn": "#009E73"}
+_OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F", "#5E3C99")
+_LINE_STYLES = ("-", "--", ":", "-.")
+_EXPERT_COLOUR = "#333333"
+_STYLE: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "savefig.dpi": 130,
+}
+_CONFIDENCE_PANELS = {
+    "Confidence in expert samples": {
+        "confidence": "confidence Φ",
+        "usefulness": "usefulness",
+        "training": "training",
+        "inference": "inference",
+    },
+    "Use of the expert's data": {
+        "matched": "agent's transitions matched",
+        "inferred": "expert's: action inferred",
+        "trained": "expert's: trained on",
+    },
+}
+
+
+def write_figures(groups: list[Group], folder: Path) -> list[str]:
+    """
+    Draw the figures of one environment.
+
+    :param groups: all groups of that environment
+    :return: names of the files
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Callable[[list[Group]], Figure | None]] = {
+        "learning": learning_figure,
+        "confidence": confidence_figure,
+        "solved": solved_figure,
+        "variations": variations_figure,
+    }
+    names = []
+    with matplotlib.rc_context(_STYLE):
+        for kind, draw in figures.items():
+            figure = draw(groups)
+            if figure is not None:
+                names.append(f"{groups[0].environment}-{kind}.png")
+                figure.savefig(folder / names[-1])
+    return names
+
+
+def colours(groups: Iterable[Group]) -> dict[str, str]:
+    """Give every algorithm its colour, the same in all figures."""
+    algorithms = list(dict.fromkeys(group.algorithm for group in groups))
+    others = iter(_OTHER_COLOURS * len(algorithms))
+    return {name: _KNOWN_COLOURS.get(name) or next(others) for name in algorithms}
+
+
+def learning_figure(groups: list[Group]) -> Figure:
+    """Draw training return and greedy return over steps, side by side, with the expert's line."""
+    figure, axes = _panels(groups, 2)
+    for axis, title in zip(axes, ("Training return (with exploration)", "Greedy return"), strict=True):
+        axis.set_title(title)
+    for group, style in _styles(groups):
+        _curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
+        _curve(axes[1], *group.greedy_curves, style)
+    for axis in axes:
+        _expert_line(axis, groups)
+    _legend(figure, axes[0])
+    return figure
+
+
+def confidence_figure(groups: list[Group]) -> Figure | None:
+    """Draw the confidence, its parts, and the use of the data over steps, one row per algorithm; None without such data."""
+    shown = [group for group in groups if any(result["expert_statistics"] for result in group.results)]
+    # variations would repeat the picture; the first of each algorithm stands for them
+    shown = [group for index, group in enumerate(shown) if group.algorithm not in {other.algorithm for other in shown[:index]}]
+    if not shown:
+        return None
+    figure = Figure(figsize=(11, 0.6 + 3.3 * len(shown)), layout="constrained")
+    figure.suptitle(shown[0].environment)
+    rows = figure.subplots(len(shown), 2, squeeze=False)
+    for group, row in zip(shown, rows, strict=True):
+        for axis, (title, names) in zip(row, _CONFIDENCE_PANELS.items(), strict=True):
+            axis.set_title(title if len(shown) == 1 else f"{group.label}: {title[0].lower()}{title[1:]}")
+            for colour, (name, label) in zip(_OTHER_COLOURS, names.items(), strict=False):
+                emphasis = {"color": "black", "linewidth": 2.4} if name == "confidence" else {"color": colour}
+                _curve(axis, *_statistic(group, name), {"label": label, **emphasis})
+            axis.set_ylim(-0.02, 1.02)
+            _step_axis(axis, group.n_timesteps)
+            if axis.lines:  # nothing was logged of a training that is too short
+                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=10)
+    return figure
+
+
+def solved_figure(groups: list[Group]) -> Figure | None:
+    """Draw the share of runs that have solved the environment over steps; None if no run has."""
+    if not any(np.isfinite(group.steps_until_solved).any() for group in groups):
+        return None
+    figure, (axis,) = _panels(groups, 1)
+    axis.set_title(f"Share of runs that have solved it (return {groups[0].solved:.4g})")
+    for group, style in _styles(groups):
+        steps = np.sort(group.steps_until_solved[np.isfinite(group.steps_until_solved)])
+        x = np.concatenate([[0], steps, [group.n_timesteps]])
+        share = np.concatenate([np.arange(len(steps) + 1), [len(steps)]]) / len(group.results)
+        axis.step(x, share, where="post", **style)
+    axis.set_ylim(-0.02, 1.05)
+    _legend(figure, axis)
+    return figure
+
+
+def variations_figure(groups: list[Group]) -> Figure | None:
+    """Draw area and final greedy return of every variation with their intervals; None without variations."""
+    if len({group.variation for group in groups}) < 2:
+        return None
+    palette = colours(groups)
+    figure = Figure(figsize=(11, 1.4 + 0.4 * len(groups)), layout="constrained")
+    figure.suptitle(groups[0].environment)
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, title in zip(axes, ("Area under the training curve", "Final greedy return"), strict=True):
+        axis.set_title(title)
+    for position, group in enumerate(groups):
+        for axis, scores in zip(axes, (group.areas, group.finals), strict=True):
+            value, low, high = aggregate([scores])
+            colour = palette[group.algorithm]
+            axis.plot([low, high], [position, position], color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
+            axis.plot([value], [position], "o", color=colour)
+    axes[0].set_yticks(range(len(groups)), [group.label for group in groups])
+    axes[0].set_ylim(len(groups) - 0.5, -0.5)
+    mean = groups[0].reference_return
+    if np.isfinite(mean):
+        axes[1].axvline(mean, color=_EXPERT_COLOUR, linestyle=(0, (4, 3)), linewidth=1.2)
+        place = {"xycoords": ("data", "axes fraction"), "xytext": (4, 4), "textcoords": "offset points"}
+        axes[1].annotate(f"expert {mean:.4g}", (mean, 0), **place, color=_EXPERT_COLOUR, fontsize=10)
+    return figure
+
+
+def _panels(groups: list[Group], n_columns: int) -> tuple[Figure, list[Any]]:
+    figure = Figure(figsize=(11 if n_columns > 1 else 6, 4.4), layout="constrained")
+    figure.suptitle(groups[0].environment)
+    axes = list(figure.subplots(1, n_columns, squeeze=False)[0])
+    for axis in axes:
+        _step_axis(axis, groups[0].n_timesteps)
+    return figure, axes
+
+
+def _step_axis(axis: Any, n_timesteps: int) -> None:
+    axis.set_xlabel("environment steps")
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_xlim(0, n_timesteps)
+
+
+def _styles(groups: list[Group]) -> list[tuple[Group, dict[str, Any]]]:
+    """Colour tells the algorithm, line style the variation."""
+    palette, variations = colours(groups), list(dict.fromkeys(group.variation for group in groups))
+    return [
+        (
+            group,
+            {
+                "label": group.label,
+                "color": palette[group.algorithm],
+                "linestyle": _LINE_STYLES[variations.index(group.variation) % len(_LINE_STYLES)],
+            },
+        )
+        for group in groups
+    ]
+
+
+def _curve(axis: Any, steps: np.ndarray, curves: np.ndarray, style: dict[str, Any]) -> None:
+    """Draw the interquartile mean of several runs and its interval."""
+    if len(curves) == 0:
+        return
+    value, low, high = bands(curves)
+    axis.plot(steps, value, **style)
+    axis.fill_between(steps, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _statistic(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a logged statistic of all runs at common steps; no runs if nobody logged it."""
+    steps, curves = curve_steps(group.n_timesteps), []
+    for result in group.results:
+        points = [(sample["step"], sample[name]) for sample in result["expert_statistics"] if name in sample]
+        if points:
+            known_steps, values = zip(*points, strict=True)
+            curves.append(np.interp(steps, known_steps, values))
+    return steps, np.asarray(curves)
+
+
+def _expert_line(axis: Any, groups: list[Group]) -> None:
+    mean = groups[0].reference_return
+    if np.isfinite(mean):
+        axis.axhline(mean, color=_EXPERT_COLOUR, linestyle=(0, (4, 3)), linewidth=1.2)
+        place = {"xy": (1, mean), "xycoords": ("axes fraction", "data"), "xytext": (4, 0), "textcoords": "offset points"}
+        axis.annotate(f"expert\n{mean:.4g}", **place, va="center", color=_EXPERT_COLOUR, fontsize=10)
+
+
+def _legend(figure: Figure, axis: Any) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))

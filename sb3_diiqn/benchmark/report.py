@@ -1,0 +1,167 @@
+"""The report of a suite: tables and figures, from the JSON files alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from sb3_diiqn.benchmark import plots
+from sb3_diiqn.benchmark.algorithms import BASELINE
+from sb3_diiqn.benchmark.analysis import Group, Overall, Summary, load_groups, overall, summarise
+from sb3_diiqn.benchmark.curves import N_POINTS, WINDOW
+from sb3_diiqn.benchmark.statistics import Estimate
+from sb3_diiqn.benchmark.storage import ResultFolder, write_text
+from sb3_diiqn.benchmark.suite import Suite
+from sb3_diiqn.benchmark.tables import Table
+
+NOTHING = "-"
+DEFINITIONS = f"""\
+- Values are interquartile means over runs (seeds), with 95 % stratified bootstrap confidence intervals.
+- Training return at a step: mean return of the last {WINDOW} episodes finished until then, exploration included. Area: its \
+mean over {N_POINTS} evenly spaced steps.
+- Relative to {BASELINE}: ratio of the areas, both measured from the environment's lowest return. Better than {BASELINE}: \
+probability that a run's area exceeds that of a run of {BASELINE}.
+- Final greedy return: mean over the evaluations in the last tenth of the training.
+- Expert passed: the interval of the final greedy return lies above the expert's mean return.
+- Solved: the greedy return reaches the stated return (without one: the expert's mean return) at an evaluation and at the \
+next. Runs that never do count with the whole training in "steps until solved".
+"""
+
+
+def write_report(suite: Suite, folder: ResultFolder) -> Path:
+    """
+    Write the report of a suite and print its tables.
+
+    :return: path of the Markdown file; CSV files and figures are beside it
+    """
+    target = folder.report(suite)
+    groups = load_groups(suite, folder)
+    summaries = [summarise(group, groups, suite) for group in groups]
+    n_runs, n_cells = sum(len(group.results) for group in groups), len(suite.cells())
+    parts = [f"# {suite.name}", f"{n_runs} of {n_cells} runs are finished."]
+    print("\n\n".join(parts))
+    for environment in dict.fromkeys(group.environment for group in groups):
+        rows = [summary for summary in summaries if summary.group.environment == environment]
+        section = [f"## {environment}", environment_table(rows).markdown()]
+        print("\n" + "\n\n".join(section))
+        figures = plots.write_figures([summary.group for summary in rows], target)
+        parts += [*section, *(f"![{name.removesuffix('.png')}]({name})" for name in figures)]
+    across = overall(summaries, groups, suite)
+    if len({group.environment for group in groups}) > 1 and across:
+        section = ["## All environments", overall_table(across).markdown()]
+        print("\n" + "\n\n".join(section))
+        parts += section
+    write_text(target / "summary.csv", summary_csv(summaries).csv())
+    write_text(target / "runs.csv", runs_csv(groups).csv())
+    write_text(target / "report.md", "\n\n".join([*parts, "## How to read this", DEFINITIONS]))
+    print(f"\nwritten: {target / 'report.md'}", flush=True)
+    return target / "report.md"
+
+
+def environment_table(summaries: list[Summary]) -> Table:
+    """Make the table of one environment: its experts, then one row per algorithm and variation."""
+    header = [
+        "", "runs", "area under training curve", f"relative to {BASELINE}", f"better than {BASELINE}",
+        "final greedy return", "expert passed", "steps until solved", "solved",
+    ]  # fmt: skip
+    rows = [
+        [label, *[NOTHING] * 4, f"{number(mean)} ± {number(deviation)}", *[NOTHING] * 3]
+        for label, (mean, deviation) in _experts([summary.group for summary in summaries]).items()
+    ]
+    for summary in summaries:
+        group = summary.group
+        rows.append(
+            [
+                group.label,
+                str(len(group.results)) if len(group.results) == group.n_cells else f"{len(group.results)} of {group.n_cells}",
+                estimate(summary.area),
+                estimate(summary.relative_area),
+                estimate(summary.improvement),
+                estimate(summary.final),
+                NOTHING if summary.expert_passed is None else ("yes" if summary.expert_passed else "no"),
+                estimate(summary.steps) if summary.solved > 0 else NOTHING,
+                NOTHING if math.isnan(summary.solved) else f"{summary.solved:.0%}",
+            ]
+        )
+    return Table(header, rows)
+
+
+def _experts(groups: list[Group]) -> dict[str, tuple[float, float]]:
+    """Name the experts of an environment: its own one, and those that only some learned from."""
+    experts: dict[tuple[float, float], list[str]] = {}
+    for group in groups:
+        if not math.isnan(group.expert_return[0]):
+            experts.setdefault(group.expert_return, []).append(group.label)
+    reference = groups[0].reference_return
+    return {
+        "expert" if values[0] == reference else f"expert of {', '.join(labels)}": values for values, labels in experts.items()
+    }
+
+
+def overall_table(rows: list[Overall]) -> Table:
+    """Make the table over all environments."""
+    header = ["", "environments", "runs", f"area relative to {BASELINE}", f"better than {BASELINE}", "expert passed"]
+    return Table(
+        header,
+        [
+            [
+                row.label,
+                str(row.n_environments),
+                str(row.n_runs),
+                estimate(row.relative_area),
+                estimate(row.improvement),
+                f"{row.n_passed} of {row.n_environments}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def summary_csv(summaries: list[Summary]) -> Table:
+    """Make the tables of all environments in one, at full precision."""
+    names = ("area", "relative_area", "improvement", "final_greedy_return", "steps_until_solved")
+    header = ["environment", "algorithm", "variation", "runs", "expert_return"]
+    header += [f"{name}{part}" for name in names for part in ("", "_low", "_high")] + ["expert_passed", "solved"]
+    rows = []
+    for summary in summaries:
+        group = summary.group
+        row = [group.environment, group.algorithm, group.variation, len(group.results), group.expert_return[0]]
+        for value in (summary.area, summary.relative_area, summary.improvement, summary.final, summary.steps):
+            row += list(value) if value else [math.nan] * 3
+        rows.append([_plain(entry) for entry in (*row, summary.expert_passed, summary.solved)])
+    return Table(header, rows)
+
+
+def runs_csv(groups: list[Group]) -> Table:
+    """Make the table of all runs, at full precision."""
+    header = ["environment", "algorithm", "variation", "seed", "area", "final_greedy_return", "steps_until_solved"]
+    header += ["episodes", "wall_time", "steps_per_second"]
+    rows = []
+    for group in groups:
+        for result, *values in zip(group.results, group.areas, group.finals, group.steps_until_solved, strict=True):
+            row = [group.environment, group.algorithm, group.variation, result["seed"], *values]
+            row += [len(result["training"]["step"]), result["wall_time"], result["steps_per_second"]]
+            rows.append([_plain(entry) for entry in row])
+    return Table(header, rows)
+
+
+def _plain(value: object) -> str:
+    """Write a value for a CSV file; what does not exist is an empty cell."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return str(float(value)) if isinstance(value, float) else str(value)
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits, and whole from 1000 on."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else NOTHING
+    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
+
+
+def estimate(value: Estimate | None) -> str:
+    """Write a value with its interval."""
+    if value is None or math.isnan(value.value):
+        return NOTHING
+    interval = "" if math.isnan(value.low) else f" [{number(value.low)}, {number(value.high)}]"
+    return number(value.value) + interval

@@ -1,0 +1,207 @@
+"""Running suites: experts first, then the cells that are not finished yet."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sb3_diiqn.benchmark.algorithms import ALGORITHMS
+from sb3_diiqn.benchmark.backends import Backend, local_backend
+from sb3_diiqn.benchmark.cell import run_cell
+from sb3_diiqn.benchmark.curves import final_return
+from sb3_diiqn.benchmark.experts import make_recordings, policy_path, train_policy
+from sb3_diiqn.benchmark.jobs import Job, message, run_jobs
+from sb3_diiqn.benchmark.progress import duration
+from sb3_diiqn.benchmark.storage import ResultFolder, write_json, write_text
+from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, Suite
+from sb3_diiqn.benchmark.training import resolve_settings
+from sb3_diiqn.exceptions import ConfigurationError, DIIQNError
+from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.record import make_environment
+
+
+@dataclass
+class Outcome:
+    """
+    What a run came to.
+
+    :param finished: number of cells finished by this run
+    :param skipped: number of cells that were finished before
+    :param failed: error of every cell that failed
+    """
+
+    finished: int = 0
+    skipped: int = 0
+    failed: dict[Cell, str] = field(default_factory=dict)
+
+
+def run_suites(
+    suites: list[Suite], folder: ResultFolder, workers: int, backend: AbstractContextManager[Backend] | None = None
+) -> Outcome:
+    """
+    Run all cells that are not finished yet.
+
+    :param workers: number of processes on this machine
+    :param backend: where cells run instead, for instance a Ray cluster; experts are always made on this machine
+    :raises ConfigurationError: before anything starts, if a suite asks for something that does not exist
+    """
+    for suite in suites:
+        check_runnable(suite)
+        folder.save_suite(suite)
+    with local_backend(workers) as local:
+        errors = make_experts(suites, folder, local)
+        outcome, manifest = Outcome(), folder.manifest()
+        todo = _todo(suites, folder, manifest, errors, outcome)
+        print(f"{outcome.skipped} cells are finished already, {len(todo)} to do", flush=True)
+        if todo:
+            with backend or nullcontext(local) as opened:
+                _run_cells(todo, folder, manifest, opened, outcome)
+    return outcome
+
+
+def check_runnable(suite: Suite) -> None:
+    """
+    Check what can be checked without training: algorithms, environments, names of settings.
+
+    :raises ConfigurationError: naming suite, environment, algorithm and what is wrong
+    """
+    for environment in suite.environments.values():
+        try:
+            make_environment(environment.id, **environment.env_kwargs).close()
+        except DIIQNError as error:
+            raise ConfigurationError(
+                f"Suite {suite.name!r}, key 'environments.{environment.name}', env_kwargs {environment.env_kwargs}: {error}"
+            ) from error
+    for names in suite.combinations():
+        settings = suite.cell(*names, seed=0).settings
+        where = f"Suite {suite.name!r}, {', '.join(names)}"
+        try:
+            algorithm = ALGORITHMS[settings["class"]].load()
+            resolve_settings(settings["settings"])
+        except DIIQNError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+        parameters = inspect.signature(algorithm).parameters
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            continue
+        for key, value in settings["settings"].items():
+            if key not in parameters:
+                raise ConfigurationError(
+                    f"{where}: {algorithm.__name__} has no argument {key!r} (value {value!r}); known: {', '.join(parameters)}."
+                )
+
+
+def make_experts(suites: list[Suite], folder: ResultFolder, backend: Backend) -> dict[str, str]:
+    """
+    Make all experts that the suites need and that are not there yet.
+
+    :return: error by name of the expert, for those that could not be made
+    """
+    manifest = folder.manifest()
+    missing = {recipe.name: recipe for recipe in _recipes(suites) if not _is_made(recipe, folder, manifest)}
+    if not missing:
+        return {}
+    errors = _train_policies(list(missing.values()), folder, backend)
+    jobs = {
+        name: Job(make_recordings, (recipe, folder.experts), recipe.settings.get("n_steps", 0))
+        for name, recipe in missing.items()
+        if name not in errors
+    }
+    for name, result, say in run_jobs(jobs, backend, "experts"):
+        if isinstance(result, BaseException):
+            errors[name] = message(result)
+            continue
+        manifest[name] = result
+        write_json(folder.experts / "manifest.json", manifest, indent=1)
+        returns = "no rewards recorded" if result["mean_return"] is None else f"mean return {result['mean_return']:.4g}"
+        say(f"expert {name}: {result['n_transitions']} transitions, {returns}")
+    for name, error in errors.items():
+        print(f"expert {name}: failed: {error}", flush=True)
+    return errors
+
+
+def _train_policies(recipes: list[ExpertRecipe], folder: ResultFolder, backend: Backend) -> dict[str, str]:
+    """Train the policies of experts, each policy once; return the errors by name of the expert."""
+    by_path: dict[Path, list[ExpertRecipe]] = defaultdict(list)
+    for recipe in recipes:
+        if recipe.kind == "train":
+            by_path[policy_path(recipe, folder.experts)].append(recipe)
+    jobs = {}
+    for path, (recipe, *_) in by_path.items():
+        steps = recipe.settings["training"]["n_timesteps"]
+        jobs[path] = Job(train_policy, (recipe, folder.experts), steps, heartbeat=path.with_suffix(".running"))
+    errors: dict[str, str] = {}
+    for path, result, say in run_jobs(jobs, backend, "expert policies"):
+        if isinstance(result, BaseException):
+            errors |= {recipe.name: message(result) for recipe in by_path[path]}
+        else:
+            say(f"policy {path.stem}: greedy return {result['greedy_return']:.4g} after {result['steps']} steps")
+    return errors
+
+
+def _recipes(suites: list[Suite]) -> Iterator[ExpertRecipe]:
+    for suite in suites:
+        recipes = [suite.expert(name) for name in suite.environments]  # a line in the plots, even if nobody learns from it
+        recipes += [cell.expert for cell in suite.cells()]
+        yield from (recipe for recipe in recipes if recipe is not None)
+
+
+def _is_made(recipe: ExpertRecipe, folder: ResultFolder, manifest: dict[str, dict[str, Any]]) -> bool:
+    try:
+        path = folder.expert(recipe)
+        return recipe.name in manifest and ExpertObservations.load(path).content_hash == manifest[recipe.name]["content_hash"]
+    except DIIQNError:
+        return False
+
+
+def _todo(
+    suites: list[Suite],
+    folder: ResultFolder,
+    manifest: dict[str, dict[str, Any]],
+    errors: dict[str, str],
+    outcome: Outcome,
+) -> list[Cell]:
+    """Find the cells to be run; count those that are finished and those whose expert could not be made."""
+    todo = []
+    for cell in [cell for suite in suites for cell in suite.cells()]:
+        state = folder.state(cell, manifest)
+        if state == "finished":
+            outcome.skipped += 1
+        elif cell.expert and cell.expert.name in errors:
+            outcome.failed[cell] = f"its expert could not be made: {errors[cell.expert.name]}"
+        else:
+            todo.append(cell)
+            if state in {"outdated", "broken"}:
+                reason = "its settings or its expert changed" if state == "outdated" else "its file is damaged"
+                print(f"{cell}: done again, because {reason}", flush=True)
+    return todo
+
+
+def _run_cells(
+    cells: list[Cell], folder: ResultFolder, manifest: dict[str, dict[str, Any]], backend: Backend, outcome: Outcome
+) -> None:
+    shared = {cell.expert.name: cell.expert for cell in cells if cell.expert}
+    data = {name: backend.share(folder.expert(recipe)) for name, recipe in shared.items()}
+    jobs = {}
+    for cell in cells:
+        folder.error(cell).unlink(missing_ok=True)
+        expert = (data[cell.expert.name], manifest[cell.expert.name]) if cell.expert else (None, {})
+        heartbeat = folder.heartbeat(cell).absolute()
+        heartbeat.parent.mkdir(parents=True, exist_ok=True)
+        heartbeat.unlink(missing_ok=True)  # left over from a run that was killed
+        jobs[cell] = Job(run_cell, (cell, *expert, heartbeat), cell.settings["n_timesteps"], heartbeat)
+    for cell, result, say in run_jobs(jobs, backend, "cells"):
+        if isinstance(result, BaseException):
+            outcome.failed[cell] = message(result)
+            write_text(folder.error(cell), "".join(traceback.format_exception(result)))
+            say(f"{cell}: failed: {outcome.failed[cell]}")
+        else:
+            write_json(folder.cell(cell), result)
+            outcome.finished += 1
+            final = final_return(result["greedy"]["step"], result["greedy"]["mean"], cell.settings["n_timesteps"])
+            say(f"{cell}: greedy return {final:.4g} in {duration(result['wall_time'])}")

@@ -1,0 +1,162 @@
+"""Where results lie on disk, and in which state they are. Results are plain JSON files; everything else is made from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, Suite, parse_suite
+from sb3_diiqn.exceptions import ConfigurationError
+
+FORMAT = 1
+"""Version of the cell files; files of another version count as broken."""
+HEARTBEAT_SECONDS = 1.0
+"""How often a running cell says so."""
+
+State = Literal["finished", "running", "failed", "outdated", "broken", "missing"]
+STATES: tuple[State, ...] = ("finished", "running", "failed", "outdated", "broken", "missing")
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """
+    A folder of results: ``experts/`` for all suites, and for each suite ``suite.json``, ``cells/`` and ``report/``.
+
+    :param root: the folder that the user named
+    """
+
+    root: Path
+
+    @property
+    def experts(self) -> Path:
+        """Folder of the recorded experts."""
+        return self.root / "experts"
+
+    def suite(self, name: str) -> Path:
+        """Folder of a suite."""
+        return self.root / name
+
+    def report(self, suite: Suite) -> Path:
+        """Folder of a suite's report."""
+        return self.suite(suite.name) / "report"
+
+    def cell(self, cell: Cell) -> Path:
+        """File of a cell."""
+        return self.suite(cell.suite) / "cells" / cell.path
+
+    def error(self, cell: Cell) -> Path:
+        """File with the error of a cell that failed."""
+        return self.cell(cell).with_suffix(".error.txt")
+
+    def heartbeat(self, cell: Cell) -> Path:
+        """File into which a running cell writes the number of its steps."""
+        return self.cell(cell).with_suffix(".running")
+
+    def save_suite(self, suite: Suite) -> None:
+        """Keep the suite, so that status and report need only the folder."""
+        write_json(self.suite(suite.name) / "suite.json", suite.source, indent=1)
+
+    def suites(self, names: Iterable[str] = ()) -> list[Suite]:
+        """
+        Read the suites that were run into this folder.
+
+        :param names: read these only; default: all
+        :raises ConfigurationError: if one of them, or any at all, is not there
+        """
+        chosen = list(names) or sorted(path.parent.name for path in self.root.glob("*/suite.json"))
+        if not chosen:
+            raise ConfigurationError(
+                f"There are no results in {str(self.root)!r}: run a suite first, or name another folder with --out."
+            )
+        suites = []
+        for name in chosen:
+            source = read_json(self.suite(name) / "suite.json")
+            if source is None:
+                raise ConfigurationError(f"There are no results of suite {name!r} in {str(self.root)!r}: run it first.")
+            suites.append(parse_suite(name, source))
+        return suites
+
+    def manifest(self) -> dict[str, dict[str, Any]]:
+        """Read what is known about the recorded experts, by :attr:`ExpertRecipe.name`."""
+        manifest = read_json(self.experts / "manifest.json")
+        return manifest if isinstance(manifest, dict) else {}
+
+    def expert(self, recipe: ExpertRecipe) -> Path:
+        """File of an expert."""
+        if recipe.kind == "file":
+            return Path(recipe.settings["path"])
+        return self.experts / f"{recipe.name}.npz"
+
+    def state(self, cell: Cell, manifest: dict[str, dict[str, Any]]) -> State:
+        """Tell in which state a cell is. See :meth:`result`."""
+        return self.result(cell, manifest)[0]
+
+    def result(self, cell: Cell, manifest: dict[str, dict[str, Any]]) -> tuple[State, dict[str, Any] | None]:
+        """
+        Read a cell's result.
+
+        :param manifest: from :meth:`manifest`; a cell that learned from other recordings than the present ones is outdated
+        :return: its state, and its result if that is ``finished``
+        """
+        result = read_json(self.cell(cell))
+        if result is None:
+            return self._state_without_result(cell), None
+        if not _is_complete(result):
+            return "broken", None
+        if result["settings_hash"] != cell.settings_hash:
+            return "outdated", None
+        present = manifest.get(cell.expert.name) if cell.expert else None
+        if present is not None and result["expert"].get("content_hash") != present["content_hash"]:
+            return "outdated", None
+        return "finished", result
+
+    def _state_without_result(self, cell: Cell) -> State:
+        try:
+            age = time.time() - self.heartbeat(cell).stat().st_mtime
+        except OSError:
+            age = float("inf")
+        if age < 10 * HEARTBEAT_SECONDS:
+            return "running"
+        if self.cell(cell).exists():
+            return "broken"
+        return "failed" if self.error(cell).exists() else "missing"
+
+
+def _is_complete(result: Any) -> bool:
+    return (
+        isinstance(result, dict)
+        and result.get("format") == FORMAT
+        and result.get("status") == "finished"
+        and isinstance(result.get("settings_hash"), str)
+        and all(isinstance(result.get(key), dict) for key in ("expert", "training", "greedy"))
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; None if it is absent or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path: Path, content: Any, indent: int | None = None) -> None:
+    """
+    Write a JSON file such that it is there as a whole or not at all.
+
+    :param indent: for files that people read; default: as short as possible
+    """
+    write_text(path, json.dumps(content, indent=indent, separators=None if indent else (",", ":")) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file such that it is there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,350 @@
+"""Suites: what is to be run, read from a small yml file and checked before anything starts. See the package's docstring."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sb3_diiqn.benchmark.algorithms import ALGORITHMS
+from sb3_diiqn.benchmark.section import Section
+from sb3_diiqn.exceptions import ConfigurationError
+
+EXPERT_KINDS = {
+    "train": frozenset({"n_timesteps", "share", "final_return"}),
+    "policy": frozenset({"policy", "kwargs"}),
+    "random": frozenset[str](),
+    "file": frozenset({"path"}),
+}
+"""The kinds of experts, and the keys that only they have."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    When and how the greedy policy is evaluated.
+
+    :param every: environment steps between two evaluations
+    :param episodes: episodes per evaluation, always from the same seeds
+    :param max_steps: an episode that is still running after this many steps is cut
+    """
+
+    every: int
+    episodes: int
+    max_steps: int
+
+
+@dataclass(frozen=True)
+class ExpertRecipe:
+    """
+    How the recordings of an expert are made. Equal recipes share one file.
+
+    :param environment: name of the environment in the suite, for the file's name only
+    :param kind: one of :data:`EXPERT_KINDS`
+    :param settings: everything that determines the recordings
+    """
+
+    environment: str
+    kind: str
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the expert's files: environment, kind, and a hash of the settings."""
+        return f"{self.environment}-{self.kind}-{settings_hash(self.settings)[:10]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """
+    One independent training.
+
+    :param settings: everything but the seed that determines the result
+    :param expert: the expert that it learns from, None if its algorithm uses none
+    """
+
+    suite: str
+    environment: str
+    algorithm: str
+    variation: str
+    seed: int
+    settings: dict[str, Any]
+    expert: ExpertRecipe | None
+
+    @property
+    def path(self) -> Path:
+        """The cell's file, relative to the folder of the suite's cells."""
+        return Path(self.environment, self.algorithm, self.variation, f"seed-{self.seed}.json")
+
+    @property
+    def settings_hash(self) -> str:
+        """Hash of the settings; a finished cell whose hash differs is done again."""
+        return settings_hash(self.settings)
+
+    def __str__(self) -> str:
+        """Name the cell for people."""
+        return f"{self.environment} {self.algorithm} {self.variation} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One entry of ``environments``."""
+
+    name: str
+    id: str
+    env_kwargs: dict[str, Any]
+    n_envs: int
+    n_timesteps: int
+    settings: dict[str, Any]
+    expert: dict[str, Any] | None
+    solved: float | None
+    lowest_return: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One entry of ``algorithms`` or ``variations``: what it lays over an environment's settings."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    expert: dict[str, Any] = field(default_factory=dict)
+    algorithm_class: str = ""
+    algorithms: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """
+    A checked suite.
+
+    :param source: the mapping that it was read from
+    """
+
+    name: str
+    environments: dict[str, Environment]
+    algorithms: dict[str, Layer]
+    variations: dict[str, Layer]
+    seeds: list[int]
+    evaluation: Evaluation
+    source: dict[str, Any]
+
+    def combinations(self) -> Iterator[tuple[str, str, str]]:
+        """Iterate over (environment, algorithm, variation)."""
+        for environment in self.environments:
+            for variation, layer in self.variations.items():
+                for algorithm in self.algorithms:
+                    if layer.algorithms is None or algorithm in layer.algorithms:
+                        yield environment, algorithm, variation
+
+    def cells(self) -> list[Cell]:
+        """All cells, seed by seed, so that an interrupted run has something to compare."""
+        return [self.cell(*combination, seed) for seed in self.seeds for combination in self.combinations()]
+
+    def cell(self, environment: str, algorithm: str, variation: str, seed: int) -> Cell:
+        """One cell: the environment's settings, overlaid by the algorithm's, overlaid by the variation's."""
+        base, algorithm_class = self.environments[environment], self.algorithms[algorithm].algorithm_class
+        recipe = self.expert(environment, algorithm, variation) if ALGORITHMS[algorithm_class].uses_expert else None
+        settings = {
+            "class": algorithm_class,
+            "id": base.id,
+            "env_kwargs": base.env_kwargs,
+            "n_envs": base.n_envs,
+            "n_timesteps": base.n_timesteps,
+            "settings": base.settings | self.algorithms[algorithm].settings | self.variations[variation].settings,
+            "evaluation": vars(self.evaluation),
+            "expert": recipe and recipe.settings,
+        }
+        return Cell(self.name, environment, algorithm, variation, seed, settings, recipe)
+
+    def expert(self, environment: str, algorithm: str | None = None, variation: str | None = None) -> ExpertRecipe | None:
+        """Find the environment's expert, with the changes that the algorithm and the variation make to it."""
+        base = self.environments[environment]
+        if base.expert is None:
+            return None
+        merged = dict(base.expert)
+        for layer in (algorithm and self.algorithms[algorithm], variation and self.variations[variation]):
+            if layer:
+                merged = _overlay_expert(merged, layer.expert)
+        where = ", ".join(filter(None, (f"environments.{environment}", algorithm, variation)))
+        return _recipe(Section(self.name, f"{where}: expert", merged), base, self.evaluation)
+
+
+def settings_hash(settings: dict[str, Any]) -> str:
+    """Hash settings; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """
+    Read and check a suite.
+
+    :param name_or_path: name of a suite that comes with the package, or path of a yml file
+    :raises ConfigurationError: if there is no such suite or something in it is wrong; suite, key and value are named
+    """
+    path = Path(name_or_path)
+    if path.suffix not in {".yml", ".yaml"}:
+        shipped = importlib.resources.files("sb3_diiqn.benchmark") / "suites"
+        names = sorted(Path(entry.name).stem for entry in shipped.iterdir())
+        if name_or_path not in names:
+            raise ConfigurationError(
+                f"There is no suite {name_or_path!r}: give the path of a .yml file, or one of {', '.join(names)}."
+            )
+        text = (shipped / f"{name_or_path}.yml").read_text(encoding="utf-8")
+    else:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"The suite {name_or_path!r} cannot be read: {error}.") from error
+    try:
+        source = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"The suite {name_or_path!r} is no valid yml: {error}") from error
+    return parse_suite(path.stem, source)
+
+
+def parse_suite(name: str, source: Any) -> Suite:
+    """
+    Check a suite that is already a mapping.
+
+    :param name: name of the suite, for messages and folders
+    :param source: the content of the yml file
+    """
+    section = Section(name, "", _numbers(source))
+    evaluation = section.section("evaluation")
+    environments = section.section("environments")
+    algorithms = section.section("algorithms")
+    variations = section.section("variations", default={"default": {}})
+    suite = Suite(
+        name=section.check_name(name, "name of the file"),
+        environments={key: _environment(key, environments.section(key, default={})) for key in environments.names()},
+        algorithms={key: _algorithm(key, algorithms.section(key, default={})) for key in algorithms.names()},
+        variations={key: _variation(variations.section(key, default={}), algorithms) for key in variations.names()},
+        seeds=_seeds(section),
+        evaluation=Evaluation(
+            evaluation.integer("every"), evaluation.integer("episodes", 10), evaluation.integer("max_steps", 10_000)
+        ),
+        source=source,
+    )
+    for part in (section, evaluation):
+        part.finish()
+    _check_experts(suite)
+    return suite
+
+
+def _environment(name: str, section: Section) -> Environment:
+    environment = Environment(
+        name=name,
+        id=section.take("id", str, name),
+        env_kwargs=section.take("env_kwargs", dict, {}),
+        n_envs=section.integer("n_envs", 1),
+        n_timesteps=section.integer("n_timesteps"),
+        settings=section.take("settings", dict),
+        expert=section.take("expert", dict, None),
+        solved=section.number("solved", None),
+        lowest_return=section.number("lowest_return", 0.0) or 0.0,
+    )
+    if not isinstance(environment.settings.get("policy"), str):
+        raise section.error("settings.policy", environment.settings.get("policy"), "the name of a policy, such as MlpPolicy")
+    section.finish()
+    return environment
+
+
+def _algorithm(name: str, section: Section) -> Layer:
+    algorithm_class = section.take("class", str, name)
+    if algorithm_class not in ALGORITHMS:
+        expected = f"one of {', '.join(ALGORITHMS)} (without this key: the entry's own name)"
+        raise section.error("class", algorithm_class, expected)
+    layer = Layer(section.take("settings", dict, {}), section.take("expert", dict, {}), algorithm_class)
+    section.finish()
+    return layer
+
+
+def _variation(section: Section, algorithms: Section) -> Layer:
+    names = section.take("algorithms", list, None)
+    for name in names or []:
+        if name not in algorithms.names():
+            raise section.error("algorithms", name, f"names out of {', '.join(algorithms.names())}")
+    changes = section.take("settings", dict, {}), section.take("expert", dict, {})
+    layer = Layer(*changes, algorithms=None if names is None else tuple(names))
+    section.finish()
+    return layer
+
+
+def _seeds(section: Section) -> list[int]:
+    given = section.take("seeds", (int, list))
+    seeds: list[int] = list(range(given)) if isinstance(given, int) else given
+    if not seeds or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
+        raise section.error("seeds", given, "how many seeds (at least 1), or a list of whole numbers from 0 on")
+    if len(set(seeds)) < len(seeds):
+        raise section.error("seeds", seeds, "every seed once")
+    return seeds
+
+
+def _overlay_expert(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Lay changes over a recipe; with another kind, the keys that only the old kind has go. A file is not made, so all go."""
+    if changes.get("kind") == "file":
+        return changes
+    if changes.get("kind", base.get("kind")) != base.get("kind"):
+        base = {key: value for key, value in base.items() if key not in EXPERT_KINDS.get(base.get("kind", ""), ())}
+    return base | changes
+
+
+def _recipe(section: Section, environment: Environment, evaluation: Evaluation) -> ExpertRecipe:
+    kind = section.take("kind", str)
+    if kind not in EXPERT_KINDS:
+        raise section.error("kind", kind, f"one of {', '.join(EXPERT_KINDS)}")
+    settings: dict[str, Any] = {"kind": kind}
+    if kind == "file":
+        settings["path"] = section.take("path", str)
+        section.finish()
+        return ExpertRecipe(environment.name, kind, settings)
+    settings |= {
+        "id": environment.id,
+        "env_kwargs": environment.env_kwargs | section.take("env_kwargs", dict, {}),
+        "n_steps": section.integer("n_steps"),
+        "epsilon": section.fraction("epsilon", 0.0),
+        "seed": section.integer("seed", 1000, minimum=0),
+        "max_steps": evaluation.max_steps,
+    }
+    if kind == "policy":
+        settings |= {"policy": section.take("policy", str), "kwargs": section.take("kwargs", dict, {})}
+    if kind == "train":
+        settings["training"] = {
+            "n_timesteps": section.integer("n_timesteps", environment.n_timesteps),
+            "n_envs": environment.n_envs,
+            "settings": environment.settings,
+            "evaluation": vars(evaluation),
+            "share": section.fraction("share", None),
+            "final_return": section.number("final_return", None),
+            "lowest_return": environment.lowest_return,
+        }
+        if settings["training"]["final_return"] is not None and settings["training"]["share"] is None:
+            raise section.error("share", None, "the share of final_return that the expert is to reach, above 0 and at most 1")
+    section.finish()
+    return ExpertRecipe(environment.name, kind, settings)
+
+
+def _check_experts(suite: Suite) -> None:
+    for environment, algorithm, variation in suite.combinations():
+        recipe = suite.expert(environment, algorithm, variation)
+        if recipe is None and ALGORITHMS[suite.algorithms[algorithm].algorithm_class].uses_expert:
+            raise ConfigurationError(
+                f"Suite {suite.name!r}, key 'environments.{environment}.expert': it is missing, and {algorithm!r} needs it."
+            )
+
+
+def _numbers(value: Any) -> Any:
+    """Turn '1e-4' into a number: yml's own rules leave it a string because it has no decimal point."""
+    if isinstance(value, dict):
+        return {key: _numbers(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_numbers(entry) for entry in value]
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        return float(value)
+    return value

@@ -1,0 +1,161 @@
+"""Guided exploration: its share, its stretches, and what is followed in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
+from sb3_diiqn.inference import NO_ACTION, AgentTransitions, ExpertFollower, ExpertKnowledge, InferenceSettings
+from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
+
+HOST, EXPERT = 0, 7
+
+
+class Recorder(ExpertFollower):
+    """In place of a follower: always has the same action, or none, and nothing to look up."""
+
+    def __init__(self, action: int = EXPERT) -> None:
+        self.action = action
+
+    def release(self, environments: np.ndarray) -> None:
+        """There is nothing to forget."""
+
+    def actions(self, observations: Any, environments: np.ndarray) -> np.ndarray:
+        np.testing.assert_array_equal(observations[:, 0], environments)
+        return np.full(len(environments), self.action)
+
+
+def guided_steps(share: float, length: float, rate: float, n_envs: int = 200, n_steps: int = 600, episode: int = 10**9) -> np.ndarray:
+    """Which steps were guided, shape (n_steps, n_envs)."""
+    guidance = ExpertGuidance(Recorder(), GuidanceSettings(share, length), n_envs, seed=0)
+    observations = np.arange(n_envs)[:, None]
+    actions = []
+    for step in range(n_steps):
+        actions.append(guidance.override(np.full(n_envs, HOST), observations, rate))
+        guidance.note_episode_ends(np.full(n_envs, (step + 1) % episode == 0))
+    return np.array(actions) == EXPERT
+
+
+@pytest.mark.parametrize(("share", "rate", "length"), [(0.5, 1.0, 20), (0.5, 0.1, 20), (1.0, 0.3, 5), (0.2, 0.5, 1), (0.9, 1.0, 10)])
+@pytest.mark.parametrize("episode", [10**9, 15])
+def test_share_of_guided_steps(share: float, rate: float, length: float, episode: int) -> None:
+    guided = guided_steps(share, length, rate, episode=episode)
+    # the environments are independent: five standard errors of their mean
+    error = guided.mean(axis=0).std(ddof=1) / np.sqrt(guided.shape[1])
+    assert guided.mean() == pytest.approx(share * rate, abs=5 * error)
+    assert error < 0.02
+
+
+@pytest.mark.xfail(strict=True, reason="stretches of one step cannot follow each other")
+def test_share_of_guided_steps_in_the_shortest_stretches() -> None:
+    assert guided_steps(0.9, 1, 1.0).mean() == pytest.approx(0.9, abs=0.05)
+
+
+def test_stretches_have_the_mean_length() -> None:
+    guided = guided_steps(0.5, 8, 0.2, n_steps=2000)
+    ends = (guided[:-1] & ~guided[1:]).sum()
+    assert guided.sum() / ends == pytest.approx(8, rel=0.1)
+
+
+@pytest.mark.parametrize(("share", "rate", "expected"), [(0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (1.0, 1.0, 1.0)])
+def test_never_and_always(share: float, rate: float, expected: float) -> None:
+    assert guided_steps(share, 5, rate, n_envs=20, n_steps=50).mean() == expected
+
+
+@pytest.mark.parametrize(("share", "rate"), [(0.0, 0.3), (0.5, 1.0), (0.5, 0.1), (1.0, 0.2), (1.0, 1.0), (0.3, 0.0)])
+def test_random_actions_give_what_the_stretches_take(share: float, rate: float) -> None:
+    guidance = ExpertGuidance(Recorder(), GuidanceSettings(share, 20), 1)
+    guided = share * rate
+    assert guided + (1 - guided) * guidance.remaining_exploration_rate(rate) == pytest.approx(rate)
+
+
+def test_without_a_match_the_host_acts() -> None:
+    guidance = ExpertGuidance(Recorder(NO_ACTION), GuidanceSettings(1.0, 5), 3, seed=0)
+    host = np.array([4, 5, 6])
+    np.testing.assert_array_equal(guidance.override(host, np.arange(3)[:, None], 1.0), host)
+
+
+# --- following ----------------------------------------------------------------------------------------------------------------
+
+CELLS = spaces.Discrete(10)
+
+
+def follower_of(*trajectories: list[int], n_envs: int = 1) -> ExpertFollower:
+    """The expert's action at a cell is the next cell, and it has been inferred for all transitions."""
+    expert = ExpertObservations.from_trajectories([np.array(one) for one in trajectories]).adapted_to(CELLS)
+    knowledge = ExpertKnowledge(expert, CELLS, InferenceSettings(similarity_threshold=1.0), seed=0)
+    every = np.arange(len(expert))
+    following = expert.next(every)
+    nothing = np.zeros(len(expert))
+    knowledge.observe(AgentTransitions(expert.current(every), following, following[:, 0], nothing, nothing, nothing))
+    return ExpertFollower(knowledge, n_envs, seed=0)
+
+
+@pytest.mark.parametrize("trajectory", [[0, 1, 2, 3, 4], [0, 1, 2, 1, 2, 3, 2, 1, 2, 3, 4], [5, 0, 1, 0, 2, 0, 3, 0, 4]], ids=str)
+def test_a_known_trajectory_is_followed_from_its_start_to_its_end(trajectory: list[int]) -> None:
+    """In a world where the action is the next cell; where cells come again, the next one in time is taken."""
+    follower = follower_of([9, 3, 2, 1, 0, 9], trajectory)
+    visited = trajectory[:1]
+    while len(visited) < len(trajectory):
+        visited.append(int(follower.actions(np.array([visited[-1:]]), np.array([0]))[0]))
+    assert visited == trajectory
+
+
+def test_every_environment_follows_its_own_trajectory() -> None:
+    """At cell 5 the two trajectories cross."""
+    follower = follower_of([0, 5, 1], [2, 5, 3], n_envs=3)
+    both = np.array([0, 2])
+    assert follower.actions(np.array([[0], [2]]), both).tolist() == [5, 5]
+    assert follower.actions(np.array([[5], [5]]), both).tolist() == [1, 3]
+
+
+def test_after_a_release_either_way_is_taken() -> None:
+    follower = follower_of([0, 5, 1], [2, 5, 3])
+    taken = set()
+    for _ in range(40):
+        follower.actions(np.array([[0]]), np.array([0]))
+        follower.release(np.array([True]))
+        taken.add(int(follower.actions(np.array([[5]]), np.array([0]))[0]))
+        follower.release(np.array([0]))
+    assert taken == {1, 3}
+
+
+def test_where_nothing_is_known_there_is_no_action() -> None:
+    follower = follower_of([0, 5, 1])
+    assert follower.actions(np.array([[7], [0]]), np.array([0, 0])).tolist() == [NO_ACTION, 5]
+
+
+# --- in training --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_envs", [1, 2])
+def test_fully_guided_exploration_walks_the_experts_way(n_envs: int) -> None:
+    env = DummyVecEnv([LineEnv] * n_envs)
+    model = DIIQN("MlpPolicy", env, **{**TINY, "learning_starts": 300, "buffer_size": 1000}, expert_data=right_walks(), guidance_share=1.0)
+    model.learn(200)
+    actions = model.replay_buffer.actions[: 200 // n_envs, :, 0]
+    assert (actions[:20] != RIGHT).any(), "at first nothing was known"
+    assert (actions[-40:] == RIGHT).all()
+
+
+def test_without_guidance_it_explores_as_dqn_does() -> None:
+    """Compared with DQN itself in the tests of DIIQN without expert data, and with data that matches nothing."""
+    model = DIIQN("MlpPolicy", LineEnv(), **TINY, expert_data=right_walks(), guidance_share=0.0)
+    assert model._guidance is None
+
+
+@pytest.mark.xfail(strict=True, reason="guided steps without a match are greedy, where they should explore")
+def test_guidance_that_finds_no_match_leaves_the_exploration_as_it_was() -> None:
+    """Exploration at a rate of 1: all actions are random, or the expert's if there is one."""
+    backwards = ExpertObservations.from_trajectories([walk([LENGTH - 1] * 3)])
+    arguments = {**TINY, "learning_starts": 0, "learning_rate": 0.0, "exploration_initial_eps": 1.0, "exploration_final_eps": 1.0}
+    model = DIIQN("MlpPolicy", LineEnv(), **arguments, expert_data=backwards, similarity_threshold=1.0, guidance_share=1.0)
+    model.learn(150)
+    greedy = model.predict(model.replay_buffer.observations[:150, 0], deterministic=True)[0]
+    assert (greedy == model.replay_buffer.actions[:150, 0, 0]).mean() == pytest.approx(0.5, abs=0.2)

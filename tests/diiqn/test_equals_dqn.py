@@ -1,0 +1,178 @@
+"""Without expert data DIIQN is DQN to the bit; with data that matches nothing it learns the same. And its own determinism."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch as th
+from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn.common.compatibility import NStepReplayBuffer
+from tests.helpers import TINY, LineEnv, global_random_state, right_walks
+
+needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stable-Baselines3 has no n-step returns")
+
+
+class Case:
+    """An environment and arguments that both algorithms get."""
+
+    def __init__(
+        self, policy: str = "MlpPolicy", look: str = "vector", n_envs: int = 1, normalize: bool = False, **arguments: Any
+    ) -> None:
+        self.policy, self.look, self.n_envs, self.normalize = policy, look, n_envs, normalize
+        self.arguments = {**TINY, **arguments}
+
+    def make(self, algorithm: type[DQN], **arguments: Any) -> DQN:
+        random.seed(1)
+        env: Any = DummyVecEnv([lambda: LineEnv(self.look)] * self.n_envs)
+        env = VecNormalize(env) if self.normalize else env
+        return algorithm(self.policy, env, **self.arguments, **arguments)
+
+
+CASES = {
+    "one environment": Case(),
+    "two environments": Case(n_envs=2),
+    "discrete": Case(look="discrete", n_envs=2),
+    "dict": Case("MultiInputPolicy", look="dict", n_envs=2),
+    "normalised": Case(n_envs=2, normalize=True),
+    "optimiser and schedule": Case(
+        learning_rate=lambda left: 0.01 * left, policy_kwargs={"net_arch": [8], "optimizer_class": th.optim.RMSprop}
+    ),
+    "episodes and Polyak": Case(train_freq=(1, "episode"), gradient_steps=-1, tau=0.1, target_update_interval=1),
+    "buffer class": Case(replay_buffer_class=ReplayBuffer, replay_buffer_kwargs={"handle_timeout_termination": False}),
+    "memory-optimised": Case(optimize_memory_usage=True, replay_buffer_kwargs={"handle_timeout_termination": False}),
+}
+if NStepReplayBuffer is not None:
+    CASES["n-step"] = Case(n_envs=2, n_steps=3)
+
+
+def trained(model: DQN, n: int = 120) -> DQN:
+    """Train in two parts, as a user would continue."""
+    model.learn(n)
+    return model.learn(n // 2, reset_num_timesteps=False)
+
+
+def weights(model: DQN) -> dict[str, th.Tensor]:
+    return {key: value.clone() for key, value in model.policy.state_dict().items()}
+
+
+def assert_equal_weights(one: DQN, other: DQN) -> None:
+    first, second = weights(one), weights(other)
+    assert list(first) == list(second)
+    assert all(th.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_without_expert_data_it_is_dqn_to_the_bit(name: str) -> None:
+    case = CASES[name]
+    dqn = trained(case.make(DQN))
+    expected = global_random_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        diiqn = trained(case.make(DIIQN, expert_data=None))
+
+    assert global_random_state() == expected
+    assert_equal_weights(diiqn, dqn)
+    states = (model.policy.optimizer.state_dict()["state"].values() for model in (diiqn, dqn))
+    for one, other in zip(*states, strict=True):
+        assert all(th.equal(th.as_tensor(one[key]), th.as_tensor(other[key])) for key in other)
+    assert type(diiqn.replay_buffer) is type(dqn.replay_buffer)
+    assert diiqn.replay_buffer_class is dqn.replay_buffer_class
+    np.testing.assert_array_equal(diiqn.replay_buffer.actions, dqn.replay_buffer.actions)
+    np.testing.assert_array_equal(diiqn.replay_buffer.rewards, dqn.replay_buffer.rewards)
+    assert diiqn._n_updates == dqn._n_updates > 0
+    assert diiqn.exploration_rate == dqn.exploration_rate
+    observation = diiqn.env.reset()
+    np.testing.assert_array_equal(
+        diiqn.predict(observation, deterministic=True)[0], dqn.predict(observation, deterministic=True)[0]
+    )
+
+
+def test_defaults_are_those_of_dqn() -> None:
+    dqn, diiqn = DQN("MlpPolicy", LineEnv(), device="cpu"), DIIQN("MlpPolicy", LineEnv(), device="cpu")
+    for name, value in vars(dqn).items():
+        if isinstance(value, (int, float, str, bool, tuple, type(None))):
+            assert getattr(diiqn, name) == value, name
+
+
+def test_the_callers_arguments_are_not_written_into() -> None:
+    arguments: dict[str, Any] = {
+        "policy_kwargs": {"net_arch": [4]},
+        "replay_buffer_kwargs": {"handle_timeout_termination": True},
+    }
+    steps = {"n_steps": 3} if NStepReplayBuffer is not None else {}
+    for expert_data in (None, right_walks()):
+        DIIQN("MlpPolicy", LineEnv(), **arguments, **steps, expert_data=expert_data, device="cpu")
+        assert arguments == {"policy_kwargs": {"net_arch": [4]}, "replay_buffer_kwargs": {"handle_timeout_termination": True}}
+
+
+@pytest.mark.parametrize("arguments", [{}, pytest.param({"n_steps": 3}, marks=needs_n_steps)], ids=str)
+def test_the_users_choice_of_a_buffer_class_stays_with_expert_data(arguments: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = DIIQN("MlpPolicy", LineEnv(), **TINY, expert_data=right_walks(), **arguments)
+    assert model.replay_buffer_class is None
+    assert type(DIIQN("MlpPolicy", LineEnv(), **TINY).replay_buffer) is ReplayBuffer
+    assert type(DIIQN("MultiInputPolicy", LineEnv("dict"), **TINY).replay_buffer) is DictReplayBuffer
+
+
+# --- data that matches nothing ----------------------------------------------------------------------------------------------
+
+NOWHERE = ExpertObservations.from_trajectories([np.full((4, 3), 1e6, dtype=np.float64) * np.arange(1, 5)[:, None]])
+
+
+@pytest.mark.parametrize("n_envs", [1, 2])
+@pytest.mark.parametrize("arguments", [{}, pytest.param({"n_steps": 3}, marks=needs_n_steps)], ids=str)
+def test_with_data_that_matches_nothing_it_learns_what_dqn_does(n_envs: int, arguments: dict[str, Any]) -> None:
+    case = Case(look="unbounded vector", n_envs=n_envs)
+    # the scale is that of the recording, in which all of the agent's states are the same place: far away from it
+    dqn = trained(case.make(DQN, **arguments))
+    expected = global_random_state()
+    diiqn = trained(case.make(DIIQN, **arguments, expert_data=NOWHERE, similarity_threshold=0.9))
+    assert diiqn.expert_statistics()["matched"] == 0
+    assert global_random_state() == expected
+    np.testing.assert_array_equal(diiqn.replay_buffer.actions, dqn.replay_buffer.actions)
+    assert_equal_weights(diiqn, dqn)
+
+
+# --- determinism with data that matches -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("look", ["vector", "bool planes", "discrete"])
+@pytest.mark.parametrize("guidance", [{}, {"guidance_share": 0.5, "guidance_length": 5}], ids=["unguided", "guided"])
+def test_the_same_seed_gives_the_same_result(look: str, guidance: dict[str, Any]) -> None:
+    case = Case(look=look, n_envs=2)
+    first, again = (trained(case.make(DIIQN, expert_data=right_walks(look), **guidance)) for _ in range(2))
+    assert_equal_weights(first, again)
+    np.testing.assert_array_equal(first.replay_buffer.expert_indices, again.replay_buffer.expert_indices)
+    assert first.knowledge.training_count.tolist() == again.knowledge.training_count.tolist()
+    assert first.knowledge.training_count.sum() > 0
+
+
+def test_expert_data_makes_a_difference() -> None:
+    """So that the tests above cannot pass by doing nothing."""
+    case = Case(look="discrete")
+    first, second = weights(trained(case.make(DIIQN, expert_data=right_walks("discrete")))), weights(trained(case.make(DQN)))
+    assert any(not th.equal(first[key], second[key]) for key in first)
+
+
+def test_matching_does_not_change_which_transitions_are_drawn() -> None:
+    """While the network has not learned anything, both collect the same; the learning itself makes the difference."""
+    case = Case(look="discrete", n_envs=2, learning_starts=60, exploration_fraction=1.0, exploration_final_eps=1.0)
+    dqn = case.make(DQN).learn(120)
+    expected = global_random_state()
+    diiqn = case.make(DIIQN, expert_data=right_walks("discrete")).learn(120)
+    assert global_random_state() == expected
+    np.testing.assert_array_equal(diiqn.replay_buffer.actions, dqn.replay_buffer.actions)
+
+
+def test_a_seed_is_not_needed() -> None:
+    model = Case(seed=None).make(DIIQN, expert_data=right_walks()).learn(60)
+    assert model.knowledge.training_count.sum() > 0
