@@ -150,16 +150,20 @@ class ExpertSide:
         settings = self._settings(GuidanceSettings)
         if settings.guidance_share == 0:
             return None
-        return ExpertGuidance(self._make_follower(), settings, self._n_actions(), self.n_envs, self.seed)
+        return ExpertGuidance(self._make_follower(), settings, self._n_actions(), self.n_envs, self._seed(2))
 
     def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:
-        return ExpertKnowledge(expert, self.observation_space, self._settings(InferenceSettings), self.seed)
+        return ExpertKnowledge(expert, self.observation_space, self._settings(InferenceSettings), self._seed(0))
+
+    def _seed(self, stream: int) -> list[int] | None:
+        """Return a seed for one of several independent generators."""
+        return None if self.seed is None else [self.seed, stream]
 
     def _n_actions(self) -> int:
         return int(self.action_space.n)  # type: ignore[attr-defined]
 
     def _make_follower(self) -> ExpertFollower:
-        return ExpertFollower(self.knowledge, self.n_envs, self.seed)  # type: ignore[arg-type]
+        return ExpertFollower(self.knowledge, self.n_envs, self._seed(1))  # type: ignore[arg-type]
 
     def _n_step_return(self) -> int:
         return int(getattr(self, "n_steps", 1))

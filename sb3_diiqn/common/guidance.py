@@ -9,7 +9,7 @@ import numpy as np
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference import NO_ACTION, ExpertFollower
-from sb3_diiqn.inference.settings import require
+from sb3_diiqn.inference.settings import Seed, require
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ExpertGuidance:
     """
 
     def __init__(
-        self, follower: ExpertFollower, settings: GuidanceSettings, n_actions: int, n_envs: int, seed: int | None = None
+        self, follower: ExpertFollower, settings: GuidanceSettings, n_actions: int, n_envs: int, seed: Seed = None
     ) -> None:
         self.follower = follower
         self.n_actions = n_actions

@@ -7,6 +7,7 @@ import numpy as np
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference import NO_MATCH, BridgingKnowledge, ExpertFollower
+from sb3_diiqn.inference.settings import Seed
 
 
 class BridgingPolicy(ExpertFollower):
@@ -22,7 +23,7 @@ class BridgingPolicy(ExpertFollower):
 
     knowledge: BridgingKnowledge
 
-    def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: int | None = None) -> None:
+    def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: Seed = None) -> None:
         super().__init__(knowledge, n_envs, seed)
         # the bridge that each environment is on, NO_MATCH if none, and how many of its actions were taken
         self._bridge = np.full(n_envs, NO_MATCH, dtype=np.int64)

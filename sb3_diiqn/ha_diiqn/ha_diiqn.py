@@ -91,7 +91,7 @@ class HADIIQN(DIIQN):
             expert,
             self.observation_space,
             self._settings(InferenceSettings),
-            self.seed,
+            self._seed(0),
             bridging=self._settings(BridgingSettings),
             n_actions=self._n_actions(),
             n_envs=self.n_envs,
@@ -99,4 +99,4 @@ class HADIIQN(DIIQN):
         )
 
     def _make_follower(self) -> ExpertFollower:
-        return BridgingPolicy(self.knowledge, self.n_envs, self.seed)  # type: ignore[arg-type]
+        return BridgingPolicy(self.knowledge, self.n_envs, self._seed(1))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.knowledge import AgentTransitions, ExpertKnowledge, ExpertTransitions
 from sb3_diiqn.inference.matching import ExpertMatcher
 from sb3_diiqn.inference.paths import Matches, PathSearch
-from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings
+from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings, Seed
 
 
 class BridgingKnowledge(ExpertKnowledge):
@@ -39,7 +39,7 @@ class BridgingKnowledge(ExpertKnowledge):
         expert: ExpertObservations,
         observation_space: spaces.Space[Any],
         settings: InferenceSettings,
-        seed: int | None,
+        seed: Seed,
         *,
         bridging: BridgingSettings,
         n_actions: int,
@@ -138,8 +138,11 @@ class BridgingKnowledge(ExpertKnowledge):
                 f"the replay buffer has no bridges of up to {self.bridging.bridge_length} steps: it was saved by another "
                 "algorithm, or with another bridge_length"
             )
-        restored.bridging = self.bridging
-        return super().adopt(restored)
+        restored.bridging, restored.gamma = self.bridging, self.gamma
+        super().adopt(restored)
+        # the settings may be others than those it was learned with
+        restored._reconsider(np.arange(len(self.expert)))
+        return restored
 
     def _attach(self, expert: ExpertObservations, matcher: ExpertMatcher) -> None:
         super()._attach(expert, matcher)

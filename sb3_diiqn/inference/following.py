@@ -7,6 +7,7 @@ import numpy as np
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference.actions import NO_ACTION
 from sb3_diiqn.inference.knowledge import NO_MATCH, ExpertKnowledge
+from sb3_diiqn.inference.settings import Seed
 
 
 class ExpertFollower:
@@ -26,7 +27,7 @@ class ExpertFollower:
     #: how many steps ahead on its trajectory a match may lie to count as staying on it
     max_skip = 10
 
-    def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: int | None = None) -> None:
+    def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: Seed = None) -> None:
         self.knowledge = knowledge
         self._generator = np.random.default_rng(seed)
         #: the expert transition that each environment has followed last, or ``NO_MATCH``, shape (n_envs,)

@@ -15,7 +15,7 @@ from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.distances import make_distance
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.matching import ExpertMatcher, nearest
-from sb3_diiqn.inference.settings import InferenceSettings
+from sb3_diiqn.inference.settings import InferenceSettings, Seed
 
 #: Stands for "no expert state is similar enough" where an expert transition is named by its index.
 NO_MATCH = -1
@@ -75,7 +75,7 @@ class ExpertKnowledge:
         expert: ExpertObservations,
         observation_space: spaces.Space[Any],
         settings: InferenceSettings,
-        seed: int | None = None,
+        seed: Seed = None,
     ) -> None:
         self.settings = settings
         self.content_hash = expert.content_hash

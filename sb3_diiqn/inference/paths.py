@@ -96,10 +96,6 @@ class PathSearch:
         self._past = self._newest(window)
         return found
 
-    def forget(self) -> None:
-        """Let no path go on from the steps so far, for instance because the environment was reset in between."""
-        self._past = self._nothing()
-
     def _candidates(self, window: _Window, arrived: Matches, final: Matches) -> BridgeCandidates:
         starts = window.matches
         starting = np.flatnonzero(self._transition_of_observation[starts.observation] >= 0)

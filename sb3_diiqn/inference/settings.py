@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.inference.distances import DistanceFunction
+
+#: What numpy's generators are seeded with: a number, several, or None for a seed from the operating system.
+Seed = int | Sequence[int] | None
 
 
 @dataclass(frozen=True)
