@@ -103,7 +103,9 @@ def test_with_garbage_it_is_not_worse_than_dqn() -> None:
     """
     size, n_steps = 3, 800
     alone = np.array([arrivals(DQN, size, seed, n_steps) for seed in range(8)])
-    misled = np.array([arrivals(DIIQN, size, seed, n_steps, expert_data=garbage(size, seed), **IMITATION) for seed in range(8)])
+    misled = np.array(
+        [arrivals(DIIQN, size, seed, n_steps, expert_data=garbage(size, seed), **IMITATION) for seed in range(8)]
+    )
     assert np.median(alone) > 20, "DQN solves it, so there is something to lose"
     generator = np.random.default_rng(0)
     resampled = [generator.choice(misled, 8).mean() - generator.choice(alone, 8).mean() for _ in range(2000)]

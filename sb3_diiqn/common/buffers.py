@@ -195,14 +195,19 @@ class ExpertDictReplayBuffer(ExpertMatchingMixin, DictReplayBuffer):
     """Replay buffer for Dict observations with expert observation transitions, see :class:`ExpertMatchingMixin`."""
 
 
-#: None where Stable-Baselines3 has no n-step returns.
-ExpertNStepReplayBuffer: type[ReplayBuffer] | None = None
+#: The buffer with expert transitions for each replay buffer class of Stable-Baselines3.
+EXPERT_BUFFERS: dict[type[ReplayBuffer] | None, type[ReplayBuffer]] = {
+    ReplayBuffer: ExpertReplayBuffer,
+    DictReplayBuffer: ExpertDictReplayBuffer,
+}
 
 if NStepReplayBuffer is not None:
 
-    class ExpertNStepReplayBuffer(ExpertMatchingMixin, NStepReplayBuffer):  # type: ignore[misc, no-redef, valid-type]
+    class ExpertNStepReplayBuffer(ExpertMatchingMixin, NStepReplayBuffer):  # type: ignore[misc, valid-type]
         """
         Replay buffer for n-step returns with expert observation transitions, see :class:`ExpertMatchingMixin`.
 
         The agent's half of a batch has n-step returns; the expert's is one step.
         """
+
+    EXPERT_BUFFERS[NStepReplayBuffer] = ExpertNStepReplayBuffer

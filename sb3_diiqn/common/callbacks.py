@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.type_aliases import MaybeCallback
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ def with_confidence_callback(callback: MaybeCallback) -> list[BaseCallback]:
         callbacks = list(callback)
     else:
         callbacks = [callback if isinstance(callback, BaseCallback) else ConvertCallback(callback)]
-    if any(isinstance(one, ConfidenceCallback) for one in callbacks):
-        return callbacks
-    return [*callbacks, ConfidenceCallback()]
+    return callbacks if any(map(_has_confidence_callback, callbacks)) else [*callbacks, ConfidenceCallback()]
+
+
+def _has_confidence_callback(callback: BaseCallback) -> bool:
+    if isinstance(callback, CallbackList):
+        return any(map(_has_confidence_callback, callback.callbacks))
+    return isinstance(callback, ConfidenceCallback)

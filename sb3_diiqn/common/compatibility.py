@@ -10,6 +10,8 @@ from stable_baselines3 import DQN
 from stable_baselines3.common import buffers
 from stable_baselines3.common.buffers import ReplayBuffer
 
+from sb3_diiqn.exceptions import ConfigurationError
+
 #: None where Stable-Baselines3 is older than 2.7 and has no n-step returns.
 NStepReplayBuffer: type[ReplayBuffer] | None = getattr(buffers, "NStepReplayBuffer", None)
 
@@ -24,12 +26,12 @@ def n_steps_argument(n_steps: int) -> dict[str, Any]:
     Pass ``n_steps`` on to DQN's constructor where it has that argument.
 
     :param n_steps: steps of the n-step return
-    :raises ImportError: if it is more than 1 and Stable-Baselines3 is too old for it
+    :raises ConfigurationError: if it is more than 1 and Stable-Baselines3 is too old for it
     """
     if "n_steps" in _DQN_PARAMETERS:
         return {"n_steps": n_steps}
     if n_steps != 1:
-        raise ImportError(f"n_steps={n_steps} needs stable-baselines3>=2.7: pip install 'stable-baselines3>=2.7'")
+        raise ConfigurationError(f"n_steps={n_steps} needs stable-baselines3>=2.7: pip install 'stable-baselines3>=2.7'")
     return {}
 
 

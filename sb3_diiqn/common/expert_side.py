@@ -13,13 +13,7 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 from stable_baselines3.common.vec_env import VecFrameStack, unwrap_vec_wrapper
 
-from sb3_diiqn.common.buffers import (
-    ExpertDictReplayBuffer,
-    ExpertMatchingMixin,
-    ExpertNStepReplayBuffer,
-    ExpertReplayBuffer,
-    ExpertReward,
-)
+from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
 from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
@@ -136,14 +130,14 @@ class ExpertSide:
         return self.expert_data is None or not npz_path(self.expert_data).exists()
 
     def _refuse_impossible_combinations(self) -> None:
-        if self.optimize_memory_usage:
+        if self.optimize_memory_usage or self.replay_buffer_kwargs.get("optimize_memory_usage"):
             raise ConfigurationError("optimize_memory_usage=True does not work with expert data: leave it False")
-        if self.replay_buffer_class not in {None, ReplayBuffer, DictReplayBuffer, NStepReplayBuffer}:
+        if self.replay_buffer_class is not None and self.replay_buffer_class not in EXPERT_BUFFERS:
             raise ConfigurationError(
                 f"replay_buffer_class={self.replay_buffer_class.__name__}: expert data needs a replay buffer of its own; "
                 "leave replay_buffer_class=None, or expert_data=None"
             )
-        if self._n_step_return() > 1 and isinstance(self.observation_space, spaces.Dict):
+        if self._own_n_steps() > 1 and isinstance(self.observation_space, spaces.Dict):
             raise ConfigurationError(f"n_steps={self.n_steps}: Dict observations have no n-step returns; use n_steps=1")
 
     def _make_guidance(self) -> ExpertGuidance | None:
@@ -165,17 +159,18 @@ class ExpertSide:
     def _make_follower(self) -> ExpertFollower:
         return ExpertFollower(self.knowledge, self.n_envs, self._seed(1))  # type: ignore[arg-type]
 
-    def _n_step_return(self) -> int:
-        return int(getattr(self, "n_steps", 1))
+    def _own_n_steps(self) -> int:
+        """Return the steps of the n-step return; a replay buffer class that the user chose has its own arguments for them."""
+        return int(getattr(self, "n_steps", 1)) if self.replay_buffer_class is None else 1
 
     def _make_expert_buffer(self, expert: ExpertObservations) -> ReplayBuffer:
-        buffer_class: Any = ExpertReplayBuffer
-        arguments = dict(self.replay_buffer_kwargs)
-        if isinstance(self.observation_space, spaces.Dict):
-            buffer_class = ExpertDictReplayBuffer
-        elif self._n_step_return() > 1:
-            buffer_class = ExpertNStepReplayBuffer
+        chosen, arguments = self.replay_buffer_class, dict(self.replay_buffer_kwargs)
+        if self._own_n_steps() > 1:
+            chosen = NStepReplayBuffer
             arguments.update(n_steps=self.n_steps, gamma=self.gamma)
+        elif chosen is None:
+            chosen = DictReplayBuffer if isinstance(self.observation_space, spaces.Dict) else ReplayBuffer
+        buffer_class: Any = EXPERT_BUFFERS[chosen]
         buffer: ReplayBuffer = buffer_class(
             self.buffer_size,
             self.observation_space,

@@ -9,7 +9,7 @@ import numpy as np
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference import NO_ACTION, ExpertFollower
-from sb3_diiqn.inference.settings import Seed, require
+from sb3_diiqn.inference.settings import Seed, is_in, require
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class GuidanceSettings:
     guidance_length: float
 
     def __post_init__(self) -> None:
-        require(0 <= self.guidance_share <= 1, "guidance_share", self.guidance_share, "in [0, 1]")
-        require(self.guidance_length >= 1, "guidance_length", self.guidance_length, "at least 1")
+        require(is_in(self.guidance_share, 0, 1), "guidance_share", self.guidance_share, "in [0, 1]")
+        require(is_in(self.guidance_length, 1), "guidance_length", self.guidance_length, "at least 1")
 
 
 class ExpertGuidance:
@@ -97,6 +97,7 @@ class ExpertGuidance:
         drawn = self._generator.random(len(self._guided))
         begin = rate / (rate + self.length * (1.0 - rate))
         goes_on = np.where(self._guided, drawn >= (1.0 - begin) / self.length, drawn < begin)
+        goes_on |= self._guided & self.follower.committed()
         guided = np.where(self._episode_start, drawn < rate, goes_on)
         self.follower.release(~(self._guided & guided) | self._episode_start)
         self._guided = guided

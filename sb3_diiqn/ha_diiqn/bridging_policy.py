@@ -6,7 +6,7 @@ import numpy as np
 
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.inference import NO_MATCH, BridgingKnowledge, ExpertFollower
+from sb3_diiqn.inference import NO_ACTION, NO_MATCH, BridgingKnowledge, ExpertFollower
 from sb3_diiqn.inference.settings import Seed
 
 
@@ -25,9 +25,15 @@ class BridgingPolicy(ExpertFollower):
 
     def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: Seed = None) -> None:
         super().__init__(knowledge, n_envs, seed)
-        # the bridge that each environment is on, NO_MATCH if none, and how many of its actions were taken
+        # the bridge that each environment is on, NO_MATCH if none; its actions, as it was when begun, and how many were taken
         self._bridge = np.full(n_envs, NO_MATCH, dtype=np.int64)
+        self._plan = np.full((n_envs, knowledge.bridges.actions.shape[1]), NO_ACTION, dtype=np.int64)
+        self._length = np.zeros(n_envs, dtype=np.int64)
         self._taken = np.zeros(n_envs, dtype=np.int64)
+
+    def committed(self) -> np.ndarray:
+        """Tell which environments are on a bridge that has actions left, shape (n_envs,)."""
+        return np.asarray((self._bridge != NO_MATCH) & (self._taken < self._length))
 
     def release(self, environments: np.ndarray) -> None:
         """Forget the trajectories and bridges that some environments are on."""
@@ -41,7 +47,7 @@ class BridgingPolicy(ExpertFollower):
         on_bridge = self._bridge[environments] != NO_MATCH
         held = environments[on_bridge]
         self._last[held] = self._bridge[held]
-        chosen[on_bridge] = self.knowledge.bridges.actions[self._bridge[held], self._taken[held]]
+        chosen[on_bridge] = self._plan[held, self._taken[held]]
         self._begin_bridges(environments[~on_bridge])
         self._taken[environments] += 1
         return chosen
@@ -49,20 +55,23 @@ class BridgingPolicy(ExpertFollower):
     def _begin_bridges(self, environments: np.ndarray) -> None:
         transition = self._last[environments]
         begins = (transition != NO_MATCH) & self.knowledge.bridged(transition)
-        self._bridge[environments[begins]] = transition[begins]
-        self._taken[environments[begins]] = 0
+        environments, transition = environments[begins], transition[begins]
+        self._bridge[environments] = transition
+        self._plan[environments] = self.knowledge.bridges.actions[transition]
+        self._length[environments] = self.knowledge.bridges.length[transition]
+        self._taken[environments] = 0
 
     def _finish_bridges(self, observations: Observations, environments: np.ndarray) -> None:
         """Leave the bridges whose actions have all been taken, and go on from where they end on the expert's trajectory."""
-        bridge = self._bridge[environments]
-        lengths = np.where(bridge == NO_MATCH, np.iinfo(np.int64).max, self.knowledge.bridges.length[bridge])
-        position = np.flatnonzero(self._taken[environments] >= lengths)
+        bridge, left = self._bridge[environments], self._length[environments] - self._taken[environments]
+        position = np.flatnonzero((bridge != NO_MATCH) & (left == 0))
         if len(position) == 0:
             return
         finished, bridge = environments[position], bridge[position]
         self._bridge[finished] = NO_MATCH
         # dropped, or replaced by a better one, while it was being followed: nothing to judge
-        judged = self.knowledge.bridges.length[bridge] == self._taken[finished]
+        same = (self.knowledge.bridges.actions[bridge] == self._plan[finished]).all(axis=1)
+        judged = same & self.knowledge.bridged(bridge)
         position, finished, bridge = position[judged], finished[judged], bridge[judged]
         arrived = self.knowledge.at_bridge_end(take(observations, position), bridge)
         unique, first = np.unique(bridge, return_index=True)

@@ -19,6 +19,9 @@ from sb3_diiqn.expert import Observations
 #: Environments also write +-3.4e38, or the largest integer, for "unbounded".
 UNBOUNDED = 1e15
 
+#: Distances are float32: two that ought to be equal may differ by this much.
+ROUNDING = 1e-6
+
 DistanceFunction = Callable[[Any, Any], np.ndarray]
 
 
@@ -91,14 +94,15 @@ class ScaledAbsoluteDistance(Distance):
         self.width = width
 
     def encode(self, observations: Observations) -> np.ndarray:
-        """Flatten, keeping the data type."""
-        return _flatten(observations)
+        """Flatten. Unsigned integers stay as they are; others, whose differences could overflow, become float32."""
+        rows = _flatten(observations)
+        return rows if np.issubdtype(rows.dtype, np.unsignedinteger) else rows.astype(np.float32)
 
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.paired`."""
         # max - min does not overflow unsigned integers
         difference = np.maximum(first, second) - np.minimum(first, second)
-        return np.asarray(difference.mean(axis=-1, dtype=np.float64) / self.width, dtype=np.float32)
+        return np.asarray(np.minimum(difference.mean(axis=-1, dtype=np.float64) / self.width, 1.0), dtype=np.float32)
 
 
 class RangeDistance(Distance):
@@ -212,14 +216,37 @@ class CustomDistance(Distance):
     def pairwise(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.pairwise`."""
         shape = (len(first), len(second))
-        distances = np.asarray(self.function(self._restored(first), self._restored(second)))
+        returned = self.function(self._restored(first), self._restored(second))
+        try:
+            distances = np.asarray(returned, dtype=np.float32)
+        except (TypeError, ValueError):
+            distances = np.full(0, np.nan, dtype=np.float32)
         if distances.shape != shape or not np.all((distances >= 0) & (distances <= 1)):
             raise ConfigurationError(
-                f"similarity_metric returned an array of shape {distances.shape} with values in "
-                f"[{distances.min(initial=np.inf)}, {distances.max(initial=-np.inf)}]; "
-                f"expected distances of shape {shape} in [0, 1]"
+                f"similarity_metric returned an array of shape {np.shape(distances)}, or values outside [0, 1]: "
+                f"{str(returned)[:100]}; expected distances in [0, 1] of shape {shape}, 0 for equal observations"
             )
-        return distances.astype(np.float32)
+        return distances
+
+    def check(self, observations: np.ndarray) -> None:
+        """
+        Try the function out.
+
+        :param observations: some observations, at least one, shape (n, ``*observation_shape``)
+        :raises ConfigurationError: if it raises an error, or does not return distances
+        """
+        rows = self.encode(observations[np.arange(3) % len(observations)])
+        try:
+            distances = self.pairwise(rows[:2], rows)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(f"similarity_metric failed on 2 and 3 observations: {error!r}") from error
+        if distances[0, 0] > ROUNDING:
+            raise ConfigurationError(
+                f"similarity_metric returned {distances[0, 0]} for two equal observations, and a distance is 0 there: "
+                "return distances, not similarities"
+            )
 
     def _restored(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(-1, *self.observation_shape)
@@ -245,8 +272,7 @@ def make_distance(metric: str | DistanceFunction, space: spaces.Space[Any], obse
         raise ConfigurationError(f"expected expert observations of {space}, got a dictionary with {sorted(observations)}")
     if callable(metric):
         distance = CustomDistance(metric, observations.shape[1:])
-        probe = distance.encode(observations[:2])
-        distance.pairwise(probe, probe)
+        distance.check(observations)
         return distance
     return _named_distance(_default_metric(space) if metric == "auto" else metric, space, observations)
 

@@ -33,6 +33,10 @@ class ExpertFollower:
         #: the expert transition that each environment has followed last, or ``NO_MATCH``, shape (n_envs,)
         self._last = np.full(n_envs, NO_MATCH, dtype=np.int64)
 
+    def committed(self) -> np.ndarray:
+        """Tell which environments are in the middle of something that is to be finished, shape (n_envs,) or (1,)."""
+        return np.zeros(1, dtype=bool)
+
     def release(self, environments: np.ndarray) -> None:
         """
         Forget the trajectories that some environments are on.

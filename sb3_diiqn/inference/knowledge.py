@@ -12,16 +12,13 @@ from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.inference import confidence as equations
 from sb3_diiqn.inference.actions import NO_ACTION, InferredActions
 from sb3_diiqn.inference.confidence import Confidence
-from sb3_diiqn.inference.distances import make_distance
+from sb3_diiqn.inference.distances import ROUNDING, make_distance
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.matching import ExpertMatcher, nearest
 from sb3_diiqn.inference.settings import InferenceSettings, Seed
 
 #: Stands for "no expert state is similar enough" where an expert transition is named by its index.
 NO_MATCH = -1
-
-# similarities are float32: a state exactly at the threshold is to be accepted
-ROUNDING = 1e-6
 
 
 class AgentTransitions(NamedTuple):
@@ -98,7 +95,8 @@ class ExpertKnowledge:
         reach = min(max(2 * self._inference_radius, self._match_radius), 1.0)
         hits = self.matcher.states_within(encoded, reach)
         self._learn(agent, encoded, encoded_next, hits)
-        return self._draw_match(nearest(hits, self.settings.n_neighbors, self._match_radius), len(encoded))
+        neighbors = nearest(self.matcher.with_transitions(hits), self.settings.n_neighbors, self._match_radius)
+        return self._draw_match(neighbors, len(encoded))
 
     def followable(self, observations: Observations) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -183,6 +181,8 @@ class ExpertKnowledge:
         :return: the restored knowledge, complete again
         :raises ExpertDataError: if it was learned about other expert data
         """
+        if type(restored) is not type(self):
+            raise ExpertDataError("the replay buffer was saved by another algorithm: load it into that one")
         if restored.content_hash != self.content_hash:
             raise ExpertDataError(
                 f"the replay buffer was learned with expert data {restored.content_hash[:12]}, but the model has "

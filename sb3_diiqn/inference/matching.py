@@ -45,6 +45,9 @@ class ExpertMatcher:
         self._observations = np.argsort(state_of_observation, kind="stable")
         self._offsets = np.searchsorted(state_of_observation, np.arange(len(self.states) + 1), sorter=self._observations)
 
+        self._starts_transition = np.zeros(len(self.states), dtype=bool)
+        self._starts_transition[state_of_observation[expert.observation_index]] = True
+
     def encode(self, observations: Observations) -> np.ndarray:
         """
         Encode agent observations for the searches below.
@@ -78,6 +81,15 @@ class ExpertMatcher:
         distance = (hits.distance[source] + next_distance) / 2
         near = distance <= radius
         return TransitionHits(query[near], transition[near], distance[near])
+
+    def with_transitions(self, hits: Hits) -> Hits:
+        """
+        Leave out the states at which no expert transition starts: those where a trajectory ends and no other goes on.
+
+        :param hits: expert states near agent observations
+        """
+        starts = self._starts_transition[hits.row]
+        return Hits(hits.query[starts], hits.row[starts], hits.distance[starts])
 
     def starting_at(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """

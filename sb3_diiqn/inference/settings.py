@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.inference.distances import DistanceFunction
+
+#: The smallest positive number, for bounds that are not themselves allowed values.
+TINY = sys.float_info.min
 
 #: What numpy's generators are seeded with: a number, several, or None for a seed from the operating system.
 Seed = int | Sequence[int] | None
@@ -33,11 +39,11 @@ class InferenceSettings:
     max_inference_error: float = 0.03
 
     def __post_init__(self) -> None:
-        require(0 <= self.similarity_threshold <= 1, "similarity_threshold", self.similarity_threshold, "in [0, 1]")
+        require(is_in(self.similarity_threshold, 0, 1), "similarity_threshold", self.similarity_threshold, "in [0, 1]")
         _require_count("n_neighbors", self.n_neighbors)
-        require(self.usefulness_beta > 0, "usefulness_beta", self.usefulness_beta, "positive")
+        require(is_in(self.usefulness_beta, TINY), "usefulness_beta", self.usefulness_beta, "positive")
         _require_count("max_training_count", self.max_training_count)
-        require(0 < self.max_inference_error <= 1, "max_inference_error", self.max_inference_error, "in (0, 1]")
+        require(is_in(self.max_inference_error, TINY, 1), "max_inference_error", self.max_inference_error, "in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,32 @@ class BridgingSettings:
     bridge_patience: int = 3
 
     def __post_init__(self) -> None:
-        require(0 <= self.infeasibility_threshold <= 1, "infeasibility_threshold", self.infeasibility_threshold, "in [0, 1]")
-        require(self.infeasibility_evidence <= 255, "infeasibility_evidence", self.infeasibility_evidence, "at most 255")
+        require(
+            is_in(self.infeasibility_threshold, 0, 1), "infeasibility_threshold", self.infeasibility_threshold, "in [0, 1]"
+        )
+        require(
+            is_in(self.infeasibility_evidence, 1, 255),
+            "infeasibility_evidence",
+            self.infeasibility_evidence,
+            "a whole number from 1 to 255",
+        )
         for name in ("infeasibility_evidence", "bridge_length", "bridge_gain", "bridge_patience"):
             _require_count(name, getattr(self, name))
 
 
 def _require_count(name: str, value: int) -> None:
-    require(int(value) == value and value >= 1, name, value, "a whole number of at least 1")
+    require(is_in(value, 1) and int(value) == value, name, value, "a whole number of at least 1")
+
+
+def is_in(value: object, low: float, high: float = sys.float_info.max) -> bool:
+    """
+    Tell whether something is a finite number within bounds.
+
+    :param value: anything
+    :param low: smallest allowed value
+    :param high: largest allowed value
+    """
+    return isinstance(value, (int, float, np.number)) and low <= float(value) <= high
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:

@@ -130,7 +130,6 @@ def test_the_confidence_callback_comes_last_and_once() -> None:
     assert with_confidence_callback([own, diary]) == [own, diary]
 
 
-@pytest.mark.xfail(strict=True, reason="only the list itself is looked at")
 def test_a_confidence_callback_inside_a_callback_list_is_not_doubled() -> None:
     nested = CallbackList([Diary(), ConfidenceCallback()])
     assert with_confidence_callback(nested) == [nested]

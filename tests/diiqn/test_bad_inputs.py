@@ -63,7 +63,10 @@ WITH_DATA: list[tuple[dict[str, Any], str]] = [
         {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}},
         "optimize_memory_usage=True.*leave it False",
     ),
-    ({"replay_buffer_class": HerReplayBuffer, "look": "dict"}, "replay_buffer_class=HerReplayBuffer.*leave replay_buffer_class=None"),
+    (
+        {"replay_buffer_class": HerReplayBuffer, "look": "dict"},
+        "replay_buffer_class=HerReplayBuffer.*leave replay_buffer_class=None",
+    ),
     ({"replay_buffer_class": UsersOwnBuffer}, "replay_buffer_class=UsersOwnBuffer.*leave replay_buffer_class=None"),
     pytest.param({"n_steps": 3, "look": "dict"}, "n_steps=3.*n_steps=1", marks=needs_n_steps),  # type: ignore[list-item]
 ]
@@ -119,7 +122,9 @@ def test_expert_data_that_does_not_fit(look: str, data: Any, fragment: str) -> N
         make(look, expert_data=data)
 
 
-@pytest.mark.parametrize("data", [5, b"bytes", [np.zeros((3, 3))], np.zeros((4, 3)), {"observations": np.zeros((4, 3))}], ids=str)
+@pytest.mark.parametrize(
+    "data", [5, b"bytes", [np.zeros((3, 3))], np.zeros((4, 3)), {"observations": np.zeros((4, 3))}], ids=str
+)
 def test_expert_data_that_is_none_at_all(data: Any) -> None:
     with pytest.raises(DIIQNError):
         make(expert_data=data)
@@ -155,7 +160,6 @@ def test_a_space_that_cannot_be_compared() -> None:
 # --- defects ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, raises=ExpertDataError, reason="validated again, with the bounds")
 def test_data_that_the_user_adapted_without_the_bounds_is_accepted() -> None:
     """What the error message about a value out of bounds tells the user to do has to work."""
     data = states(1.5)
@@ -163,21 +167,18 @@ def test_data_that_the_user_adapted_without_the_bounds_is_accepted() -> None:
     make(expert_data=adapted).learn(40)
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="fails in learn, with an AttributeError")
 def test_memory_optimisation_through_the_buffers_own_arguments() -> None:
     with pytest.raises((ConfigurationError, TypeError)):
         make(replay_buffer_kwargs={"optimize_memory_usage": True, "handle_timeout_termination": False})
 
 
 @needs_n_steps
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="the class of the user is not followed")
 def test_the_n_step_buffer_chosen_by_class() -> None:
     model = make(replay_buffer_class=NStepReplayBuffer, replay_buffer_kwargs={"n_steps": 3, "gamma": 0.9})
     assert (model.replay_buffer.n_steps, model.replay_buffer.gamma) == (3, 0.9)
 
 
 @needs_n_steps
-@pytest.mark.xfail(strict=True, reason="n_steps are used, although Stable-Baselines3 says that they are ignored")
 def test_the_plain_buffer_chosen_by_class_has_no_n_steps() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -185,7 +186,6 @@ def test_the_plain_buffer_chosen_by_class_has_no_n_steps() -> None:
 
 
 @pytest.mark.skipif(NStepReplayBuffer is not None, reason="this Stable-Baselines3 has n-step returns")
-@pytest.mark.xfail(strict=True, raises=ImportError, reason="not an error of the package")
 def test_n_steps_where_there_are_none() -> None:
     with pytest.raises(DIIQNError, match="n_steps=3.*2.7"):
         make(n_steps=3)

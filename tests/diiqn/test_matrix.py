@@ -56,7 +56,9 @@ CASES = {
     "cnn": Case(CNN, "byte image", arguments=SMALL_CNN),
     "cnn, transposed by hand": Case(CNN, "byte image", VecTransposeImage, SMALL_CNN),
     "cnn, stacked": Case(CNN, "byte image", stacked(3), SMALL_CNN),
-    "cnn, stacked and transposed by hand": Case(CNN, "byte image", lambda env: VecTransposeImage(VecFrameStack(env, 2)), SMALL_CNN),
+    "cnn, stacked and transposed by hand": Case(
+        CNN, "byte image", lambda env: VecTransposeImage(VecFrameStack(env, 2)), SMALL_CNN
+    ),
     "float image, stacked": Case(MLP, "float image", stacked(3)),
     "bool planes, stacked": Case(MLP, "bool planes", stacked(2)),
     "dict": Case(MULTI, "dict"),
@@ -76,6 +78,7 @@ CASES = {
 if NStepReplayBuffer is not None:
     CASES["n-step"] = Case(MLP, "vector", normalised(), {"n_steps": 3})
     CASES["n-step, discrete"] = Case(MLP, "discrete", arguments={"n_steps": 2})
+
 
 def make_env(case: Case, n_envs: int) -> VecEnv:
     return case.wrap(DummyVecEnv([lambda: LineEnv(case.look)] * n_envs))
@@ -126,12 +129,13 @@ def test_unwrapped_environments_do(look: str) -> None:
     assert -2 <= evaluate_policy(model, model.get_env(), n_eval_episodes=2)[0] <= 0.5
 
 
-def test_stacked_vectors_need_a_recording_that_says_so() -> None:
+def test_vectors_are_stacked_as_the_environment_stacks_them() -> None:
     case = Case(MLP, "vector", stacked(2))
-    with pytest.raises(ValueError, match="n_stack=2"):
-        make(case, 1)
     stacked_data = right_walks("vector").adapted_to(make_env(case, 1).observation_space, n_stack=2)
-    check_has_learned(make(case, 1, stacked_data).learn(100))
+    for data in (right_walks("vector"), stacked_data):
+        model = make(case, 1, data)
+        np.testing.assert_array_equal(model.expert.observations, stacked_data.observations)
+        check_has_learned(model.learn(100))
 
 
 def test_matching_is_done_before_normalisation() -> None:

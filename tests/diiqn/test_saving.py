@@ -47,7 +47,11 @@ def tables(model: DIIQN) -> dict[str, Any]:
     """Everything that was learned about the expert."""
     assert model.knowledge is not None
     learned = {name: table.tolist() for name, table in vars(model.knowledge.inferred).items()}
-    return {**learned, "count": model.knowledge.training_count.tolist(), "matches": model.replay_buffer.expert_indices.tolist()}
+    return {
+        **learned,
+        "count": model.knowledge.training_count.tolist(),
+        "matches": model.replay_buffer.expert_indices.tolist(),
+    }
 
 
 def same_weights(one: DIIQN, other: DIIQN) -> bool:
@@ -71,7 +75,14 @@ def test_the_zip_has_neither_expert_data_nor_buffer(tmp_path: Path, as_path: boo
         names = set(archive.namelist())
         content = json.loads(archive.read("data"))
     assert {"data", "policy.pth", "policy.optimizer.pth"} <= names
-    assert names <= {"data", "policy.pth", "policy.optimizer.pth", "pytorch_variables.pth", "_stable_baselines3_version", "system_info.txt"}
+    assert names <= {
+        "data",
+        "policy.pth",
+        "policy.optimizer.pth",
+        "pytorch_variables.pth",
+        "_stable_baselines3_version",
+        "system_info.txt",
+    }
     assert not {"_expert", "replay_buffer", "_guidance", "_confidence_statistics", "_logger", "callback"} & set(content)
     assert ("expert_data" in content) == as_path
     assert path.stat().st_size < 100_000
@@ -181,7 +192,6 @@ def test_the_data_can_lie_elsewhere_when_loading(tmp_path: Path, data_file: Path
     assert loaded.learn(60).knowledge.training_count.sum() > 0
 
 
-@pytest.mark.xfail(strict=True, raises=MissingExpertDataError, reason="looks for the path as it is, without the suffix")
 def test_the_suffix_may_be_left_out(tmp_path: Path, data_file: Path) -> None:
     zip_path = saved(make(str(data_file.with_suffix(""))), tmp_path)
     DIIQN.load(zip_path, env=env()).learn(10)

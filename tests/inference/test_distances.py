@@ -169,18 +169,15 @@ def test_absolute_difference_of_bytes(first: list[int], second: list[int], expec
     assert between(ScaledAbsoluteDistance(255), np.uint8(second), np.uint8(first)) == pytest.approx(expected)
 
 
-@pytest.mark.xfail(strict=True, reason="the difference of signed integers overflows")
 def test_absolute_difference_of_signed_bytes() -> None:
     assert between(ScaledAbsoluteDistance(255), np.int8([-128]), np.int8([127])) == 1
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="numpy does not subtract booleans")
 def test_absolute_difference_of_booleans() -> None:
     distance = make_distance("absolute", spaces.Box(0, 1, (4,), dtype=np.bool_), np.zeros((2, 4), dtype=bool))
     assert between(distance, [True, True, False, False], [True, False, True, False]) == pytest.approx(0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="not cut off at 1")
 def test_absolute_difference_of_observations_beyond_their_bounds_is_cut_off() -> None:
     distance = make_distance("absolute", spaces.Box(0, 1, (2,), dtype=np.float32), np.zeros((2, 2), dtype=np.float32))
     assert between(distance, np.float32([0, 0]), np.float32([3, 3])) == 1
@@ -318,7 +315,7 @@ def test_a_function_of_the_users_own(seed: int, n: int, m: int) -> None:
     ids=["paired", "scalar", "above 1", "below 0", "nan", "empty"],
 )
 def test_a_function_that_returns_no_distances_is_refused_when_it_is_chosen(function: Any) -> None:
-    with pytest.raises(ConfigurationError, match="similarity_metric returned an array of shape"):
+    with pytest.raises(ConfigurationError, match="similarity_metric"):
         make_distance(function, FLOATS, np.ones((5, 3), dtype=np.float32))
 
 
@@ -327,20 +324,17 @@ def test_a_function_that_returns_no_distances_is_refused_when_it_is_chosen(funct
     [lambda first, second: None, lambda first, second: "near", lambda first, second: [[0.0], [0.0, 1.0]]],
     ids=["None", "text", "ragged"],
 )
-@pytest.mark.xfail(strict=True, raises=(TypeError, ValueError), reason="composing the message fails")
 def test_a_function_that_returns_no_numbers_is_refused_when_it_is_chosen(function: Any) -> None:
     with pytest.raises(ConfigurationError, match="similarity_metric"):
         make_distance(function, FLOATS, np.ones((5, 3), dtype=np.float32))
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="a probe of 2 x 2 observations cannot tell")
 def test_a_function_that_does_not_pair_all_with_all_is_refused_when_it_is_chosen() -> None:
     two_numbers = spaces.Box(0, 1, (2,), dtype=np.float32)
     with pytest.raises(ConfigurationError, match="similarity_metric"):
         make_distance(lambda first, second: np.abs(first - second), two_numbers, np.zeros((5, 2), dtype=np.float32))
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="not looked at")
 def test_a_similarity_in_place_of_a_distance_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="similarity_metric"):
         make_distance(lambda first, second: 1 - city_blocks(first, second), BYTES, np.zeros((5, 2, 3), dtype=np.uint8))
@@ -355,5 +349,5 @@ def test_a_function_is_refused_for_dict_observations() -> None:
 def test_a_function_that_turns_bad_later_is_named() -> None:
     distance = CustomDistance(lambda first, second: np.zeros((2, 2)), (3,))
     rows = distance.encode(np.zeros((3, 3)))
-    with pytest.raises(ConfigurationError, match=r"shape \(2, 2\).*expected distances of shape \(3, 3\)"):
+    with pytest.raises(ConfigurationError, match=r"(?s)shape \(2, 2\).*expected distances in \[0, 1\] of shape \(3, 3\)"):
         distance.pairwise(rows, rows)

@@ -203,7 +203,6 @@ def test_only_the_k_nearest_states_are_considered() -> None:
         assert set(knowledge.expert.current(matches)[:, 0].tolist()) == states
 
 
-@pytest.mark.xfail(strict=True, reason="a state at which no transition starts takes the place of a neighbour")
 def test_a_state_where_the_recording_ends_takes_no_neighbours_place() -> None:
     """s_i are the states at which an expert transition starts: (5) here; at (7) the recording was cut."""
     knowledge = line([5, 7], similarity_threshold=0.5, n_neighbors=1)

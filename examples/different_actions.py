@@ -1,0 +1,59 @@
+"""HA-DIIQN: the expert moves like a king on a chessboard, the agent can only go north, east, south and west.
+
+HADIIQN finds out which of the expert's moves are infeasible for the agent, and bridges them by paths of its own.
+
+    python examples/different_actions.py
+"""
+
+import argparse
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from sb3_diiqn import HADIIQN
+from sb3_diiqn.envs import MazeExpert
+from sb3_diiqn.inference import Feasibility
+from sb3_diiqn.record import record_expert
+
+
+def main(timesteps: int) -> None:
+    experts_env = gym.make("sb3_diiqn/Maze2D-v0", actions="king")
+    expert = MazeExpert(experts_env, randomness=0.2, seed=0)
+    expert_data = record_expert(experts_env, expert, n_episodes=20, seed=0).expert_data
+
+    env = gym.make("sb3_diiqn/Maze2D-v0", actions="NESW")
+    model = HADIIQN(
+        "MlpPolicy",
+        env,
+        expert_data=expert_data,
+        guidance_share=0.5,  # half of the exploration follows the expert, where need be over bridges
+        learning_rate=3e-3,
+        gamma=0.95,
+        train_freq=2,
+        learning_starts=100,
+        target_update_interval=50,
+        exploration_fraction=0.5,
+        seed=0,
+    )
+    model.learn(timesteps)
+    mean_return, _ = evaluate_policy(model, model.get_env(), n_eval_episodes=10)
+    print(f"Mean return of the agent: {mean_return:.2f}")
+
+    found = model.inspect_expert()
+    for feasibility in Feasibility:
+        print(f"{feasibility.name.lower():>10}: {np.mean(found['feasibility'] == feasibility):.0%} of the expert's moves")
+    print(f"{'bridged':>10}: {np.mean(found['bridged']):.0%}")
+
+    print("The expert's first moves, from (row, column) to (row, column):")
+    maze = env.unwrapped
+    for move in range(10):
+        cells = [maze.cell_of(observation) for observation in (expert_data.current(move), expert_data.next(move))]
+        bridge = f", bridged by {found['bridge_length'][move]} moves" if found["bridged"][move] else ""
+        print(f"  {cells[0]} -> {cells[1]}: {Feasibility(found['feasibility'][move]).name.lower()}{bridge}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--timesteps", type=int, default=6000)
+    main(parser.parse_args().timesteps)
