@@ -7,6 +7,7 @@ never across. SciPy has both parts: a trimmed mean, and a bootstrap that resampl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -105,5 +106,10 @@ def _with_interval(samples: Sequence[Any], statistic: Callable[..., Any], n_resa
     if np.isnan(value).any() or min(array.shape[-1] for array in arrays) < 2:
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
     random = np.random.default_rng(0)
-    result = stats.bootstrap(arrays, statistic, n_resamples=n_resamples, batch=500, axis=-1, method="percentile", rng=random)
+    with warnings.catch_warnings():
+        # equal values have an interval of no width, which is right
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        result = stats.bootstrap(
+            arrays, statistic, n_resamples=n_resamples, batch=500, axis=-1, method="percentile", rng=random
+        )
     return value, result.confidence_interval.low, result.confidence_interval.high
