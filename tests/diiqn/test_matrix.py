@@ -60,6 +60,9 @@ CASES = {
         CNN, "byte image", lambda env: VecTransposeImage(VecFrameStack(env, 2)), SMALL_CNN
     ),
     "float image, stacked": Case(MLP, "float image", stacked(3)),
+    "vector, stacked": Case(MLP, "vector", stacked(2)),
+    "vector, stacked and normalised": Case(MLP, "vector", lambda env: VecNormalize(VecFrameStack(env, 3))),
+    "dict, stacked": Case(MULTI, "dict with image", stacked(2), SMALL_COMBINED),
     "bool planes, stacked": Case(MLP, "bool planes", stacked(2)),
     "dict": Case(MULTI, "dict"),
     "dict with image": Case(MULTI, "dict with image", arguments=SMALL_COMBINED),

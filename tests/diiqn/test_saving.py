@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch as th
 from stable_baselines3.common.callbacks import CheckpointCallback, ConvertCallback
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
@@ -197,6 +197,12 @@ def test_the_suffix_may_be_left_out(tmp_path: Path, data_file: Path) -> None:
     DIIQN.load(zip_path, env=env()).learn(10)
 
 
+@pytest.mark.xfail(strict=True, raises=MissingExpertDataError, reason="looks for the path with the suffix only")
+def test_a_file_may_have_no_suffix_at_all(tmp_path: Path, data_file: Path) -> None:
+    zip_path = saved(make(str(data_file.rename(tmp_path / "recording"))), tmp_path)
+    DIIQN.load(zip_path, env=env()).learn(10)
+
+
 def test_other_data_when_loading_is_warned_about(tmp_path: Path) -> None:
     zip_path = saved(make(right_walks()), tmp_path)
     with pytest.warns(UserWarning, match="not what the saved model was trained with"):
@@ -344,6 +350,15 @@ def test_a_loaded_model_gets_its_environment_later(tmp_path: Path, data_file: Pa
     loaded = DIIQN.load(saved(make(data_file), tmp_path))
     loaded.set_env(env())
     assert loaded.learn(60).knowledge.training_count.sum() > 0
+
+
+@pytest.mark.xfail(strict=True, raises=ExpertDataError, reason="how many frames are stacked is asked of the environment only")
+def test_a_model_on_stacked_vectors_is_loaded_without_an_environment(tmp_path: Path, data_file: Path) -> None:
+    model = DIIQN("MlpPolicy", VecFrameStack(env(), 2), **TINY, expert_data=data_file)
+    observation = model.env.reset()
+    loaded = DIIQN.load(saved(model, tmp_path))
+    expected = model.predict(observation, deterministic=True)[0]
+    np.testing.assert_array_equal(loaded.predict(observation, deterministic=True)[0], expected)
 
 
 def test_parameters_can_be_copied() -> None:
