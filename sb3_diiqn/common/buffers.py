@@ -144,8 +144,9 @@ class ExpertMatchingMixin:
         expert = self.knowledge.transitions(indices)
         rewards, dones = expert.rewards, expert.terminals
         if self.expert_reward == "agent":
-            steps, envs = steps[rows], envs[rows]
-            rewards, dones = self.rewards[steps, envs], self._terminals(steps, envs)
+            steps, envs, bridged = steps[rows], envs[rows], self.knowledge.bridged(indices)
+            rewards = np.where(bridged, rewards, self.rewards[steps, envs])
+            dones = np.where(bridged, dones, self._terminals(steps, envs))
         return ExpertSamples(
             rows,
             indices,

@@ -9,6 +9,7 @@ import torch as th
 from stable_baselines3 import DQN
 from stable_baselines3.common import buffers
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.policies import BasePolicy
 
 from sb3_diiqn.exceptions import ConfigurationError
 
@@ -35,14 +36,18 @@ def n_steps_argument(n_steps: int) -> dict[str, Any]:
     return {}
 
 
-def with_fused_optimizer(policy_kwargs: dict[str, Any]) -> dict[str, Any]:
+def with_fused_optimizer(policy_kwargs: dict[str, Any], policy_class: type[BasePolicy]) -> dict[str, Any]:
     """
     Ask for the fused form of Adam, the same arithmetic in one call, unless the user chose an optimizer or its arguments.
 
     :param policy_kwargs: the user's arguments of the policy, which stay as they are
+    :param policy_class: the policy, which may be the user's own and have another optimizer
     """
     # on the CPU it exists since torch 2.4
     available = tuple(int(part) for part in th.__version__.split(".")[:2]) >= (2, 4)
+    optimizer = inspect.signature(policy_class.__init__).parameters.get("optimizer_class")
+    if optimizer is None or optimizer.default is not th.optim.Adam:
+        return policy_kwargs
     if not available or {"optimizer_class", "optimizer_kwargs"} & policy_kwargs.keys():
         return policy_kwargs
     return {**policy_kwargs, "optimizer_kwargs": {"fused": True}}

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
-from stable_baselines3.common.vec_env import VecFrameStack, unwrap_vec_wrapper
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_wrapper
 
 from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
@@ -43,6 +44,7 @@ class ExpertSide:
     n_steps: int
     observation_space: spaces.Space[Any]
     optimize_memory_usage: bool
+    policy_class: type[BasePolicy]
     policy_kwargs: dict[str, Any]
     replay_buffer: Any
     replay_buffer_class: type[ReplayBuffer] | None
@@ -63,6 +65,7 @@ class ExpertSide:
             setattr(self, name, value)
         self._expert: ExpertObservations | None = None
         self._expert_content_hash: str | None = None
+        self._n_stack: int | None = None
         self._guidance: ExpertGuidance | None = None
         self._confidence_statistics = ConfidenceStatistics()
 
@@ -88,7 +91,7 @@ class ExpertSide:
         users_class, users_kwargs = self.replay_buffer_class, self.policy_kwargs
         # the host builds a buffer only where there is none
         self.replay_buffer = self._make_expert_buffer(self._expert)
-        self.policy_kwargs = with_fused_optimizer(users_kwargs)
+        self.policy_kwargs = with_fused_optimizer(users_kwargs, self.policy_class)
         super()._setup_model()  # type: ignore[misc]
         self.replay_buffer_class, self.policy_kwargs = users_class, users_kwargs
         self._guidance = self._make_guidance()
@@ -116,18 +119,18 @@ class ExpertSide:
         if self._expert_content_hash not in {None, data.content_hash}:
             warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
         self._expert_content_hash = data.content_hash
-        return data.adapted_to(self.observation_space, n_stack=self._n_stack())
-
-    def _n_stack(self) -> int | None:
-        """Return how many frames the environment stacks; None if it does not, or if there is no environment to ask."""
-        stacking = None if self.env is None else unwrap_vec_wrapper(self.env, VecFrameStack)
-        return stacking.stacked_obs.n_stack if isinstance(stacking, VecFrameStack) else None
+        if self.env is not None:
+            # kept for a model that is loaded without an environment
+            self._n_stack = _count_stacked_frames(self.env)
+        return data.adapted_to(self.observation_space, n_stack=self._n_stack)
 
     def _expert_is_missing(self) -> bool:
         """A loaded model predicts without its expert data; only learning needs it."""
         if self._expert_content_hash is None or isinstance(self.expert_data, ExpertObservations):
             return False
-        return self.expert_data is None or not npz_path(self.expert_data).exists()
+        if self.expert_data is None:
+            return True
+        return not (os.path.exists(self.expert_data) or npz_path(self.expert_data).exists())
 
     def _refuse_impossible_combinations(self) -> None:
         if self.optimize_memory_usage or self.replay_buffer_kwargs.get("optimize_memory_usage"):
@@ -224,3 +227,8 @@ class ExpertSide:
             raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")
         elif isinstance(restored, ExpertMatchingMixin):
             raise ExpertDataError("the replay buffer was saved with expert data: give the model the same, expert_data=...")
+
+
+def _count_stacked_frames(env: VecEnv) -> int | None:
+    stacking = unwrap_vec_wrapper(env, VecFrameStack)
+    return stacking.stacked_obs.n_stack if isinstance(stacking, VecFrameStack) else None

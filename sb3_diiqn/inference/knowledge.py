@@ -120,6 +120,15 @@ class ExpertKnowledge:
         error = self.inferred.error[indices]
         return np.asarray(matched & (self.inferred.action[indices] != NO_ACTION) & (error < self.settings.max_inference_error))
 
+    def bridged(self, indices: np.ndarray) -> np.ndarray:
+        """
+        Tell which expert transitions a path of the agent's own takes the place of: none, without HA-DIIQN.
+
+        :param indices: expert transitions, shape (n,)
+        :return: shape (n,), bool
+        """
+        return np.zeros(len(indices), dtype=bool)
+
     def action(self, indices: np.ndarray) -> np.ndarray:
         """
         Look up the action to take at the state of expert transitions: a_e.

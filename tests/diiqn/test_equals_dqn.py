@@ -184,7 +184,6 @@ class SimplePolicy(DQNPolicy):
         super().__init__(*args, **{**kwargs, "optimizer_class": th.optim.RMSprop})
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="the optimizer is asked for a form of it that only some have")
 def test_a_policy_of_the_users_own_keeps_its_optimizer() -> None:
     model = DIIQN(SimplePolicy, LineEnv(), **TINY, expert_data=right_walks())
     assert type(model.learn(60).policy.optimizer) is th.optim.RMSprop

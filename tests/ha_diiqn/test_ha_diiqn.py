@@ -143,7 +143,7 @@ def test_observations_of_every_kind(look: str) -> None:
 @pytest.mark.parametrize(
     ("look", "wrap", "arguments"),
     [
-        ("vector", lambda env: VecNormalize(env), {"guidance_share": 0.5}),
+        ("vector", VecNormalize, {"guidance_share": 0.5}),
         ("discrete", lambda env: env, {"expert_reward": "agent"}),
         pytest.param("vector", lambda env: env, {"n_steps": 3}, marks=needs_n_steps),
         ("vector", lambda env: env, {"similarity_metric": "mismatch", "train_freq": (1, "episode"), "gradient_steps": 2}),

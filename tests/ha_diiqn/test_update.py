@@ -208,7 +208,6 @@ def test_an_update_by_hand(terminal: bool) -> None:
     assert (statistics["confidence"], statistics["inference"]) == (0.5, 1.0)
 
 
-@pytest.mark.xfail(strict=True, reason="it gets the agent's one reward, discounted as if it were the path's")
 def test_a_bridge_has_its_own_return_whatever_reward_the_others_have() -> None:
     model = one_bridge_model(True, expert_reward="agent")
     samples = model.replay_buffer.sample_with_expert(1).expert

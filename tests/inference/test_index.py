@@ -90,10 +90,11 @@ def test_real_numbers_are_found_by_tree_and_scan_alike() -> None:
     generator = np.random.default_rng(0)
     expert = generator.normal(size=(300, 3)).astype(np.float32)
     distance = RangeDistance.from_expert(expert, spaces.Box(-np.inf, np.inf, (3,)))
-    queries, rows = distance.encode(generator.normal(size=(40, 3)).astype(np.float32)), distance.encode(expert)
+    queries, rows = distance.encode(generator.normal(size=(200, 3)).astype(np.float32)), distance.encode(expert)
     scanned, searched = (INDICES[name](distance, rows).within(queries, 0.2) for name in ("scan", "tree"))
     order = np.lexsort((searched.row, searched.query))
     assert len(scanned.query) > 500
+    assert np.all(np.diff(searched.query) >= 0)
     np.testing.assert_array_equal(scanned.query, searched.query[order])
     np.testing.assert_array_equal(scanned.row, searched.row[order])
     np.testing.assert_allclose(scanned.distance, searched.distance[order], rtol=1e-6)
