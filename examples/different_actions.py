@@ -28,7 +28,7 @@ def main(timesteps: int) -> None:
         env,
         expert_data=expert_data,
         guidance_share=0.5,  # half of the exploration follows the expert, where need be over bridges
-        learning_rate=3e-3,
+        learning_rate=1e-3,
         gamma=0.95,
         train_freq=2,
         learning_starts=100,
@@ -37,7 +37,7 @@ def main(timesteps: int) -> None:
         seed=0,
     )
     model.learn(timesteps)
-    mean_return, _ = evaluate_policy(model, model.get_env(), n_eval_episodes=10)
+    mean_return, _ = evaluate_policy(model, model.get_env(), n_eval_episodes=5)
     print(f"Mean return of the agent: {mean_return:.2f}")
 
     found = model.inspect_expert()
@@ -55,5 +55,5 @@ def main(timesteps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--timesteps", type=int, default=6000)
+    parser.add_argument("--timesteps", type=int, default=8000)
     main(parser.parse_args().timesteps)

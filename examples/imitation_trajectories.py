@@ -1,7 +1,9 @@
 """Learn from trajectories of the `imitation` package. Their actions are dropped; DIIQN does without.
 
-pip install 'sb3-diiqn[imitation]'
-python examples/imitation_trajectories.py
+It needs that package:
+
+    pip install 'sb3-diiqn[imitation]'
+    python examples/imitation_trajectories.py
 """
 
 import argparse
@@ -40,12 +42,12 @@ def main(timesteps: int) -> None:
         expert_data=expert_data,
         learning_rate=1e-3,
         learning_starts=100,
-        target_update_interval=200,
+        target_update_interval=500,
         seed=0,
     )
     model.learn(timesteps)
 
-    mean_return, _ = evaluate_policy(model, model.get_env(), n_eval_episodes=10)
+    mean_return, _ = evaluate_policy(model, model.get_env(), n_eval_episodes=5)
     print(f"Mean return of the expert: {rollout.rollout_stats(trajectories)['return_mean']:.0f}")
     print(f"Mean return of the agent:  {mean_return:.0f}")
 

@@ -13,6 +13,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 from sb3_diiqn import DIIQN
 
-model = DIIQN("MlpPolicy", "CartPole-v1", expert_data="expert.npz", learning_rate=1e-3, target_update_interval=200)
+settings = dict(learning_rate=1e-3, learning_starts=100, target_update_interval=500)
+model = DIIQN("MlpPolicy", "CartPole-v1", expert_data="expert.npz", verbose=1, **settings)
 model.learn(total_timesteps=20_000)
 print("Mean return: {:.0f} +- {:.0f}".format(*evaluate_policy(model, model.get_env())))

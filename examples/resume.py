@@ -38,7 +38,7 @@ def main(folder: Path, timesteps: int) -> None:
             env,
             expert_data=expert_file,
             buffer_size=10_000,  # each checkpoint writes all of it
-            learning_rate=3e-3,
+            learning_rate=1e-3,
             gamma=0.95,
             train_freq=2,
             learning_starts=100,

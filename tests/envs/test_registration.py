@@ -39,7 +39,9 @@ import sys, types
 package = types.ModuleType("sb3_diiqn")  # without the algorithms, which do need torch
 package.__path__ = {list(sb3_diiqn.__path__)!r}
 sys.modules["sb3_diiqn"] = package
+import gymnasium  # older ones import gymnasium_robotics themselves
+before = set(sys.modules)
 import sb3_diiqn.envs
-print({{"torch", "stable_baselines3", "mujoco", "gymnasium_robotics"}} & set(sys.modules))
+print({{"torch", "stable_baselines3", "mujoco", "gymnasium_robotics"}} & (set(sys.modules) - before))
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
