@@ -49,7 +49,7 @@ def main(timesteps: int) -> None:
     maze = env.unwrapped
     for move in range(10):
         cells = [maze.cell_of(observation) for observation in (expert_data.current(move), expert_data.next(move))]
-        bridge = f", bridged by {found['bridge_length'][move]} moves" if found["bridged"][move] else ""
+        bridge = f", bridge length {found['bridge_length'][move]}" if found["bridged"][move] else ""
         print(f"  {cells[0]} -> {cells[1]}: {Feasibility(found['feasibility'][move]).name.lower()}{bridge}")
 
 

@@ -6,6 +6,8 @@ Start it, press Ctrl-C, and start it again with the same folder:
 
 What was learned about the expert so far lies in the replay buffer, so a checkpoint is the model *and* the replay buffer. The
 expert data itself is in neither: `load` is given it again.
+
+A replay buffer that was just being written when the process was killed is damaged: delete that file, and start again.
 """
 
 import argparse

@@ -51,14 +51,14 @@ def test_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert text.count("20_000") == 1
     shorter = tmp_path / "quickstart.py"
-    shorter.write_text(text.replace("20_000", "1_200"), encoding="utf-8")
+    shorter.write_text(text.replace("20_000", "300"), encoding="utf-8")
     output = output_of(shorter, folder=tmp_path)
-    assert re.search(r"confidence +\| 0\.\d", output), "the expert's data are in use"
+    assert "| expert/ " in output, "the recording is in use"
     assert re.search(r"^Mean return: \d+ \+- \d+$", output, re.MULTILINE)
 
 
 def test_record_and_train(tmp_path: Path) -> None:
-    output = output_of(EXAMPLES / "record_and_train.py", "--timesteps", 300, folder=tmp_path)
+    output = output_of(EXAMPLES / "record_and_train.py", "--timesteps", 200, folder=tmp_path)
     assert "ExpertObservations(20 trajectories, " in output
     assert re.search(r"Mean return of the expert: 0\.\d\d\nMean return of the agent: +-?\d\.\d\d\n", output)
 
@@ -97,7 +97,7 @@ def test_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_own_callback(tmp_path: Path) -> None:
-    output = output_of(EXAMPLES / "own_callback.py", "--timesteps", 600, folder=tmp_path)
+    output = output_of(EXAMPLES / "own_callback.py", "--timesteps", 500, folder=tmp_path)
     assert re.fullmatch(
         r"Step 500: of the expert's transitions, [1-9]\d*% have an inferred action and \d+% were trained on; "
         r"mean return -?\d\.\d\d, expert 0\.\d\d\n",
@@ -106,7 +106,7 @@ def test_own_callback(tmp_path: Path) -> None:
 
 
 def test_different_actions(tmp_path: Path) -> None:
-    output = output_of(EXAMPLES / "different_actions.py", "--timesteps", 600, folder=tmp_path)
+    output = output_of(EXAMPLES / "different_actions.py", "--timesteps", 300, folder=tmp_path)
     shares = {name: int(share) for name, share in re.findall(r"^ *(\w+): (\d+)%", output, re.MULTILINE)}
     assert shares.keys() == {"unknown", "feasible", "infeasible", "bridged"}
     assert 98 <= shares["unknown"] + shares["feasible"] + shares["infeasible"] <= 102

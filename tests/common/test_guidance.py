@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from scipy.stats import chisquare
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
@@ -65,6 +65,15 @@ def test_stretches_have_the_mean_length() -> None:
     guided = guided_steps(0.5, 8, 0.2, n_steps=2000)
     ends = (guided[:-1] & ~guided[1:]).sum()
     assert guided.sum() / ends == pytest.approx(8, rel=0.1)
+
+
+def test_every_episode_draws_anew_whether_it_begins_guided() -> None:
+    """Stretches that are much longer than the episodes of five steps go on within an episode, and end with it."""
+    guided = guided_steps(0.5, 1000, 1.0, episode=5)
+    goes_on = guided[1:] == guided[:-1]
+    across = np.arange(1, len(guided)) % 5 == 0
+    assert goes_on[~across].mean() > 0.99
+    assert goes_on[across].mean() == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize(("share", "rate", "expected"), [(0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (1.0, 1.0, 1.0)])
@@ -150,8 +159,9 @@ def test_where_nothing_is_known_there_is_no_action() -> None:
 
 
 @pytest.mark.parametrize("n_envs", [1, 2])
-def test_fully_guided_exploration_walks_the_experts_way(n_envs: int) -> None:
-    env = DummyVecEnv([LineEnv] * n_envs)
+@pytest.mark.parametrize("wrap", [lambda env: env, VecNormalize], ids=["plain", "normalised"])
+def test_fully_guided_exploration_walks_the_experts_way(n_envs: int, wrap: Any) -> None:
+    env = wrap(DummyVecEnv([LineEnv] * n_envs))
     model = DIIQN(
         "MlpPolicy",
         env,
@@ -163,6 +173,15 @@ def test_fully_guided_exploration_walks_the_experts_way(n_envs: int) -> None:
     actions = model.replay_buffer.actions[: 200 // n_envs, :, 0]
     assert (actions[:20] != RIGHT).any(), "at first nothing was known"
     assert (actions[-40:] == RIGHT).all()
+
+
+def test_some_episodes_are_guided_and_some_are_not() -> None:
+    """Episodes of five steps, stretches without an end: half of them go straight to the goal, the others hardly ever do."""
+    arguments = {**TINY, "learning_starts": 1000, "buffer_size": 1000, "guidance_share": 0.5, "guidance_length": 1e9}
+    model = DIIQN("MlpPolicy", LineEnv(time_limit=LENGTH - 1), **arguments, expert_data=right_walks())
+    model.learn(600)
+    straight = (model.replay_buffer.actions[:600, 0, 0].reshape(-1, LENGTH - 1) == RIGHT).all(axis=1)
+    assert 0.3 < straight[20:].mean() < 0.7
 
 
 def test_without_guidance_it_explores_as_dqn_does() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -291,6 +292,39 @@ def test_draws_leave_the_global_generator_alone() -> None:
     before = global_random_state()
     knowledge.observe(wandering(generator, 60))
     assert global_random_state() == before
+
+
+# --- what it costs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.xfail(strict=True, reason="all pairs of similar images are held at once")
+def test_matching_similar_images_takes_no_memory_for_all_pairs() -> None:
+    """Frames of a game are nearly equal: every agent frame is near every expert frame. All pairs of them would be 44 MB."""
+    images = np.random.default_rng(0).integers(0, 3, (300, 24, 24, 1)).astype(np.uint8)
+    expert = ExpertObservations.from_trajectories([images])
+    knowledge = ExpertKnowledge(expert, spaces.Box(0, 255, (24, 24, 1), dtype=np.uint8), InferenceSettings(), seed=0)
+    nothing = np.zeros(256)
+    agent = AgentTransitions(images[:256], images[1:257], nothing.astype(int), nothing, nothing, nothing)
+    tracemalloc.start()
+    knowledge.observe(agent)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6
+
+
+@pytest.mark.xfail(strict=True, reason="called for every pair")
+def test_a_users_own_distance_is_called_for_arrays_and_not_for_every_pair() -> None:
+    calls = []
+
+    def counted(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        calls.append((len(first), len(second)))
+        return mean_square(first, second)
+
+    generator = np.random.default_rng(0)
+    expert = ExpertObservations.from_trajectories([generator.integers(0, 4, (100, 2))])
+    knowledge = ExpertKnowledge(expert, GRID, InferenceSettings(counted, max_inference_error=1.0), seed=0)
+    knowledge.observe(wandering(generator, 30))
+    assert len(calls) < 100
 
 
 # --- pickling -------------------------------------------------------------------------------------------------------------
