@@ -2,10 +2,11 @@
 
 HADIIQN finds out which of the expert's moves are infeasible for the agent, and bridges them by paths of its own.
 
-    python examples/different_actions.py
+    python examples/different_actions.py --picture bridges.png
 """
 
 import argparse
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -17,12 +18,12 @@ from sb3_diiqn.inference import Feasibility
 from sb3_diiqn.record import record_expert
 
 
-def main(timesteps: int) -> None:
-    experts_env = gym.make("sb3_diiqn/Maze2D-v0", actions="king")
+def main(timesteps: int, layout: str, picture: Path | None) -> None:
+    experts_env = gym.make("sb3_diiqn/Maze2D-v0", layout=layout, actions="king")
     expert = MazeExpert(experts_env, randomness=0.2, seed=0)
     expert_data = record_expert(experts_env, expert, n_episodes=20, seed=0).expert_data
 
-    env = gym.make("sb3_diiqn/Maze2D-v0", actions="NESW")
+    env = gym.make("sb3_diiqn/Maze2D-v0", layout=layout, actions="NESW")
     model = HADIIQN(
         "MlpPolicy",
         env,
@@ -52,8 +53,16 @@ def main(timesteps: int) -> None:
         bridge = f", bridge length {found['bridge_length'][move]}" if found["bridged"][move] else ""
         print(f"  {cells[0]} -> {cells[1]}: {Feasibility(found['feasibility'][move]).name.lower()}{bridge}")
 
+    if picture is not None:
+        from sb3_diiqn.envs.bridge_figure import draw_bridges  # noqa: PLC0415 - only pictures need matplotlib
+
+        draw_bridges(model, maze).savefig(picture, dpi=110, bbox_inches="tight")
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--timesteps", type=int, default=8000)
-    main(parser.parse_args().timesteps)
+    parser.add_argument("--layout", default="small", help="name of a maze, see sb3_diiqn.envs.LAYOUTS")
+    parser.add_argument("--picture", type=Path, help="draw the expert's first trajectory and the bridges into this file")
+    arguments = parser.parse_args()
+    main(arguments.timesteps, arguments.layout, arguments.picture)

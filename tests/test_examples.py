@@ -105,14 +105,16 @@ def test_own_callback(tmp_path: Path) -> None:
     )
 
 
-def test_different_actions(tmp_path: Path) -> None:
-    output = output_of(EXAMPLES / "different_actions.py", "--timesteps", 300, folder=tmp_path)
+def test_different_actions(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    picture = tmp_path_factory.mktemp("picture") / "bridges.png"
+    output = output_of(EXAMPLES / "different_actions.py", "--timesteps", 300, "--picture", picture, folder=tmp_path)
     shares = {name: int(share) for name, share in re.findall(r"^ *(\w+): (\d+)%", output, re.MULTILINE)}
     assert shares.keys() == {"unknown", "feasible", "infeasible", "bridged"}
     assert 98 <= shares["unknown"] + shares["feasible"] + shares["infeasible"] <= 102
     assert shares["feasible"] > 0
     assert shares["bridged"] <= shares["infeasible"]
     assert re.search(r"^  \(1, 1\) -> \(\d, \d\): (unknown|feasible|infeasible)", output, re.MULTILINE)
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_each_example_is_tested() -> None:

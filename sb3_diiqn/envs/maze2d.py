@@ -161,6 +161,14 @@ class Maze2D(gymnasium.Env[AnyArray, Any]):
         row, column = divmod(int(agent.argmax()), self.layout.walls.shape[1])
         return row, column
 
+    def target_of(self, cell: Cell, action: int) -> Cell:
+        """Cell that an action leads to if it works as intended; the same one where a wall is in the way.
+
+        :param cell: (row, column)
+        :param action: index into ``moves``
+        """
+        return self._targets[cell][action]
+
     def best_actions(self, cell: Cell) -> list[int]:
         """Actions that are the first of a shortest path to the goal, slips and penalties aside.
 

@@ -14,7 +14,8 @@ class BridgingPolicy(ExpertFollower):
     """
     Follows the expert's inferred action where it is feasible, and a whole bridge where it is not ("Bridging" in the paper).
 
-    At the end of a bridge its success is noted; bridges that keep failing are dropped.
+    A bridge is left before its end where the agent is back on the trajectory already. At its end its success is noted; bridges
+    that keep failing are dropped.
 
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
@@ -44,6 +45,7 @@ class BridgingPolicy(ExpertFollower):
         """Choose actions: the next one of a bridge that was begun, else as :class:`ExpertFollower` does."""
         self._finish_bridges(observations, environments)
         chosen = super().actions(observations, environments)
+        self._leave_bridges(environments)
         on_bridge = self._bridge[environments] != NO_MATCH
         held = environments[on_bridge]
         self._last[held] = self._bridge[held]
@@ -51,6 +53,13 @@ class BridgingPolicy(ExpertFollower):
         self._begin_bridges(environments[~on_bridge])
         self._taken[environments] += 1
         return chosen
+
+    def _leave_bridges(self, environments: np.ndarray) -> None:
+        """Go on from a state of the trajectory that lies ahead of a bridge's start: what is left of the bridge is a detour."""
+        bridge, matched = self._bridge[environments], self._last[environments]
+        trajectory = self.knowledge.expert.trajectory_index
+        on_trajectory = (bridge != NO_MATCH) & (matched > bridge) & (trajectory[matched] == trajectory[bridge])
+        self._bridge[environments[on_trajectory]] = NO_MATCH
 
     def _begin_bridges(self, environments: np.ndarray) -> None:
         transition = self._last[environments]

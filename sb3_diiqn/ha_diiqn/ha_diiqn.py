@@ -12,7 +12,14 @@ from sb3_diiqn.diiqn import DIIQN
 from sb3_diiqn.exceptions import MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.ha_diiqn.bridging_policy import BridgingPolicy
-from sb3_diiqn.inference import BridgingKnowledge, BridgingSettings, ExpertFollower, ExpertKnowledge, InferenceSettings
+from sb3_diiqn.inference import (
+    NO_ACTION,
+    BridgingKnowledge,
+    BridgingSettings,
+    ExpertFollower,
+    ExpertKnowledge,
+    InferenceSettings,
+)
 
 
 class HADIIQN(DIIQN):
@@ -62,7 +69,8 @@ class HADIIQN(DIIQN):
 
         :return: arrays of shape (n_transitions,): ``feasibility``, values of :class:`~sb3_diiqn.inference.Feasibility`;
             ``bridged``, whether a bridge takes its place; ``bridge_length`` in agent steps and ``bridge_gain`` in expert
-            steps, 0 where there is no bridge; ``action``, the inferred action or the bridge's first, -1 if there is none;
+            steps, 0 where there is no bridge; ``bridge_actions``, of shape (n_transitions, k), the bridge's actions, -1
+            behind its end and where there is none; ``action``, the inferred action or the bridge's first, -1 if there is none;
             ``error``, the inference error, infinite if there is none; ``training_count``
         :raises MissingExpertDataError: if the model has no expert data
         """
@@ -77,6 +85,7 @@ class HADIIQN(DIIQN):
             "bridged": bridged,
             "bridge_length": np.where(bridged, knowledge.bridges.length, 0),
             "bridge_gain": np.where(bridged, knowledge.bridges.gain, 0),
+            "bridge_actions": np.where(bridged[:, np.newaxis], knowledge.bridges.actions, NO_ACTION),
             "action": knowledge.action(everything),
             "error": knowledge.inferred.error.copy(),
             "training_count": knowledge.training_count.copy(),

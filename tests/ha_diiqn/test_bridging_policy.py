@@ -91,6 +91,22 @@ def test_a_bridge_that_leads_elsewhere_now_fails_and_is_dropped() -> None:
     assert act(policy, 1) == [NO_ACTION]
 
 
+def test_back_on_the_trajectory_the_rest_of_the_bridge_is_left() -> None:
+    """Off the path of the bridge from 1 to 3, the agent finds itself at 5, from where it can go on to 6."""
+    knowledge = knowing([1, 3, 5, 6], ways=[AROUND])
+    policy = BridgingPolicy(knowledge, 1, seed=0)
+    assert [act(policy, cell)[0] for cell in (1, 2, 5)] == [2, 1, 1]
+    assert policy.committed().tolist() == [False]
+    act(policy, 6)
+    assert knowledge.bridges.failures.tolist() == [0, 0, 0], "it was not followed to its end: nothing to judge"
+
+
+def test_states_behind_or_of_other_trajectories_do_not_end_a_bridge() -> None:
+    knowledge = knowing([2, 1, 3, 5], [4, 3, 5], ways=[AROUND])
+    policy = BridgingPolicy(knowledge, 1, seed=0)
+    assert follow(policy, 1, 3) == [1, 2, 4, 3]
+
+
 def test_at_the_end_of_an_episode_the_bridge_is_left() -> None:
     knowledge = knowing([1, 3, 5], ways=[AROUND])
     policy = BridgingPolicy(knowledge, 1, seed=0)
