@@ -17,6 +17,9 @@ from sb3_diiqn.inference import NO_MATCH, AgentTransitions, ExpertKnowledge
 TensorObservations = th.Tensor | dict[str, th.Tensor]
 ExpertReward = Literal["matched", "agent"]
 
+# making a generator takes longer than drawing a batch from it
+_TWIN = np.random.RandomState(0)
+
 
 class ExpertSamples(NamedTuple):
     """Expert transitions of a batch: those whose confidence can be above zero, n <= batch size."""
@@ -94,9 +97,13 @@ class ExpertMatchingMixin:
         if self._n_pending * self.n_envs >= self.max_pending or self._n_pending == self.buffer_size:
             self.match_pending()
 
-    def match_pending(self) -> None:
-        """Compare the transitions stored since the last call with the expert's."""
-        if self._n_pending == 0:
+    def match_pending(self, at_least: int = 1) -> None:
+        """
+        Compare the transitions stored since the last time with the expert's.
+
+        :param at_least: leave it for later if there are fewer
+        """
+        if self._n_pending * self.n_envs < max(at_least, 1):
             return
         steps = np.arange(self.pos - self._n_pending, self.pos) % self.buffer_size
         self._n_pending = 0
@@ -116,9 +123,41 @@ class ExpertMatchingMixin:
         :param batch_size: number of agent transitions
         :param env: to normalise observations and rewards
         """
-        self.match_pending()
         agent = self.sample(batch_size, env=env)  # type: ignore[attr-defined]
+        # how many steps ago each was stored
+        age = (self.pos - 1 - self._drawn[0]) % self.buffer_size
+        if age.min() < self._n_pending:
+            self.match_pending()
         return ImitationSamples(agent, self._expert_samples(*self._drawn, env))
+
+    def drawn_steps(self, env: VecNormalize | None = None) -> tuple[TensorObservations, th.Tensor, TensorObservations]:
+        """
+        Return the last drawn transitions as single steps, also where the batch has n-step returns.
+
+        :param env: to normalise observations
+        :return: observations, actions of shape (n, 1), next observations
+        """
+        steps, envs = self._drawn
+
+        def drawn(arrays: Any) -> TensorObservations:
+            if isinstance(arrays, dict):
+                return self._to_tensors({key: array[steps, envs] for key, array in arrays.items()}, env)
+            return self._to_tensors(arrays[steps, envs], env)
+
+        actions = self.to_torch(self.actions[steps, envs]).long()  # type: ignore[attr-defined]
+        return drawn(self.observations), actions, drawn(self.next_observations)
+
+    def expert_tensors(
+        self, indices: np.ndarray, env: VecNormalize | None = None
+    ) -> tuple[TensorObservations, TensorObservations]:
+        """
+        Return s_e and s'_e of expert transitions as the networks have them.
+
+        :param indices: expert transitions, shape (n,)
+        :param env: to normalise observations
+        """
+        expert = self.knowledge.expert
+        return self._to_tensors(expert.current(indices), env), self._to_tensors(expert.next(indices), env)
 
     def matched_share(self) -> float:
         """Share of the stored transitions that were matched with an expert transition."""
@@ -133,9 +172,8 @@ class ExpertMatchingMixin:
         """Foresee the environments that the host will draw and not tell, with a copy of its generator."""
         if self.n_envs == 1:
             return np.zeros(n_samples, dtype=np.int64)
-        twin = np.random.RandomState()
-        twin.set_state(np.random.get_state())  # noqa: NPY002 - it is the host's generator
-        return twin.randint(0, high=self.n_envs, size=(n_samples,))
+        _TWIN.set_state(np.random.get_state())  # noqa: NPY002 - it is the host's generator
+        return _TWIN.randint(0, high=self.n_envs, size=(n_samples,))
 
     def _expert_samples(self, steps: np.ndarray, envs: np.ndarray, env: VecNormalize | None) -> ExpertSamples:
         indices = self.expert_indices[steps, envs].astype(np.int64)

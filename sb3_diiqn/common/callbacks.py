@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 class ConfidenceCallback(BaseCallback):
     """
-    Updates matches, inference and with them the confidence after every rollout, and logs them under ``expert/``.
+    Updates matches, inference and with them the confidence after rollouts, and logs them under ``expert/``.
 
     ``learn`` adds it by itself. Logged are: ``confidence``, mean Phi over batches, 0 where there is no expert sample, so that
     it is the share of the learning that goes to the expert; ``usefulness``, ``training``, ``inference``, the parts of Phi,
@@ -22,11 +22,14 @@ class ConfidenceCallback(BaseCallback):
     which actions were inferred.
 
     :param log_frequency: summaries are made after this many environment steps
+    :param match_at_least: rollouts with fewer transitions wait for the next ones: comparing many at once takes little more time
+        than comparing one. What an update draws is always compared before. With 1, no rollout waits.
     """
 
-    def __init__(self, log_frequency: int = 1000) -> None:
+    def __init__(self, log_frequency: int = 1000, match_at_least: int = 32) -> None:
         super().__init__()
         self.log_frequency = log_frequency
+        self.match_at_least = match_at_least
         self._next_log = 0
 
     def _on_training_start(self) -> None:
@@ -37,9 +40,10 @@ class ConfidenceCallback(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         model = cast("ImplicitImitation", self.model)
-        model.update_confidence()
+        model.update_confidence(self.match_at_least)
         if self.num_timesteps >= self._next_log:
             self._next_log = self.num_timesteps + self.log_frequency
+            model.update_confidence()
             for name, value in model.expert_statistics().items():
                 self.logger.record(f"expert/{name}", value)
 

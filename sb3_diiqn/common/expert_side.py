@@ -150,7 +150,15 @@ class ExpertSide:
         return ExpertGuidance(self._make_follower(), settings, self._n_actions(), self.n_envs, self._seed(2))
 
     def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:
-        return ExpertKnowledge(expert, self.observation_space, self._settings(InferenceSettings), self._seed(0))
+        settings = self._settings(InferenceSettings)
+        return ExpertKnowledge(expert, self.observation_space, settings, self._seed(0), self._index_cache_path())
+
+    def _index_cache_path(self) -> pathlib.Path | None:
+        """Return the file beside the expert data that keeps its search index; None if the data did not come from a file."""
+        if not isinstance(self.expert_data, (str, os.PathLike)):
+            return None
+        path = npz_path(self.expert_data)
+        return path.with_name(f"{path.stem}.index.npz")
 
     def _seed(self, stream: int) -> list[int] | None:
         """Return a seed for one of several independent generators."""
@@ -199,6 +207,7 @@ class ExpertSide:
 
     def _excluded_save_params(self) -> list[str]:
         excluded = [*super()._excluded_save_params(), "_expert", "_guidance", "_confidence_statistics"]  # type: ignore[misc]
+        excluded += ["inverse_dynamics", "_demonstration_generator"]
         return excluded if isinstance(self.expert_data, (str, os.PathLike)) else [*excluded, "expert_data"]
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, ImitationSamples, TensorObservations
 from sb3_diiqn.common.callbacks import with_confidence_callback
-from sb3_diiqn.common.expert_side import ExpertSide
+from sb3_diiqn.common.demonstration import ExpertDemonstration
 from sb3_diiqn.expert import Observations
 
 
@@ -36,7 +36,7 @@ class Transitions(NamedTuple):
     """Factor of the value of the next observation, shape (n, 1)."""
 
 
-class ImplicitImitation(ExpertSide):
+class ImplicitImitation(ExpertDemonstration):
     """
     Mixin with the update and the behaviour of DIIQN. Put it before the algorithm class.
 
@@ -82,11 +82,16 @@ class ImplicitImitation(ExpertSide):
         """Make one update: Phi * L_e + (1 - Phi) * L_a for every agent transition of a batch ("Loss" in the paper)."""
         samples: ImitationSamples = self.replay_buffer.sample_with_expert(batch_size, env=self._vec_normalize_env)
         agent, expert = self._agent_transitions(samples), self._expert_transitions(samples)
-        q_values, losses = self._element_wise_losses(joined(agent, expert))
+        demonstration = self._draw_demonstration()
+        also = None if demonstration is None else demonstration.observations
+        q_values, losses = self._element_wise_losses(joined(agent, expert), also)
         agent_losses, expert_losses = losses[:batch_size], losses[batch_size:]
-        phi = self._confidence(samples.expert, q_values[batch_size:], agent.actions)
+        phi = self._confidence(samples.expert, q_values[batch_size : len(losses)], agent.actions)
         loss = (agent_losses.sum() + (phi * (expert_losses - agent_losses[samples.expert.rows])).sum()) / batch_size
+        if demonstration is not None:
+            loss = loss + self._demonstration_loss(demonstration, q_values[len(losses) :])
         self._optimize(loss)
+        self._learn_inverse_dynamics()
         return float(loss.item())
 
     def _agent_transitions(self, samples: ImitationSamples) -> Transitions:
@@ -116,12 +121,15 @@ class ImplicitImitation(ExpertSide):
         self._confidence_statistics.add(confidence, len(agent_actions))
         return th.as_tensor(confidence.phi, dtype=values.dtype, device=values.device)
 
-    def _element_wise_losses(self, transitions: Transitions) -> tuple[th.Tensor, th.Tensor]:
+    def _element_wise_losses(
+        self, transitions: Transitions, also: TensorObservations | None = None
+    ) -> tuple[th.Tensor, th.Tensor]:
         """
         Compute the temporal-difference loss of each transition, to be supplied by the host.
 
         :param transitions: n transitions
-        :return: Q-values of all actions at the observations, shape (n, actions), and the losses, shape (n,)
+        :param also: m further observations whose Q-values are wanted
+        :return: Q-values of all actions at the n + m observations, shape (n + m, actions), and the n losses, shape (n,)
         """
         raise NotImplementedError
 
@@ -163,10 +171,14 @@ class ImplicitImitation(ExpertSide):
 
     # --- what the callback asks for ---------------------------------------------------------------------------------
 
-    def update_confidence(self) -> None:
-        """Match and infer with everything that the agent has gone through so far."""
+    def update_confidence(self, at_least: int = 1) -> None:
+        """
+        Match and infer with everything that the agent has gone through so far.
+
+        :param at_least: leave it for later if there are fewer new transitions
+        """
         if isinstance(self.replay_buffer, ExpertMatchingMixin):
-            self.replay_buffer.match_pending()
+            self.replay_buffer.match_pending(at_least)
 
     def expert_statistics(self) -> dict[str, float]:
         """Summarise what was learned about the expert; the confidence since the last call. See :class:`ConfidenceCallback`."""
@@ -190,6 +202,17 @@ def joined(first: Transitions, second: Transitions) -> Transitions:
     if len(second.rewards) == 0:
         return first
     return Transitions(*(_joined_field(one, other) for one, other in zip(first, second, strict=True)))
+
+
+def with_further(observations: TensorObservations, also: TensorObservations | None) -> TensorObservations:
+    """
+    Put observations one after the other.
+
+    :param observations: n observations
+    :param also: m further ones, or none
+    """
+    joint: TensorObservations = observations if also is None else _joined_field(observations, also)
+    return joint
 
 
 def _joined_field(first: TensorObservations, second: TensorObservations) -> Any:

@@ -10,10 +10,10 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from sb3_diiqn.common.buffers import ExpertReward
+from sb3_diiqn.common.buffers import ExpertReward, TensorObservations
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
 from sb3_diiqn.common.expert_side import ExpertData
-from sb3_diiqn.common.imitation import ImplicitImitation, Transitions
+from sb3_diiqn.common.imitation import ImplicitImitation, Transitions, with_further
 from sb3_diiqn.inference import DistanceFunction
 
 SelfDIIQN = TypeVar("SelfDIIQN", bound="DIIQN")
@@ -50,6 +50,14 @@ class DIIQN(ImplicitImitation, DQN):
     :param guidance_share: share of the exploratory steps, in [0, 1], that follow the expert's inferred actions, in contiguous
         stretches; 0 is the paper's exploration
     :param guidance_length: mean length of such a stretch in steps
+    :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
+        loss and, where nothing is near enough, by the guidance: ``"nearest"``, from the nearest of the agent's transitions as
+        in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from
+        one observation to the next
+    :param margin_weight: weight of a large-margin loss on the estimated actions, at the beginning; it falls linearly to 0 over
+        the training, so that the expert is no limit. 0 turns it off, as in the paper
+    :param margin: by how much the expert's action is to be valued above the others, in units of the reward
+    :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
     :raises ConfigurationError: if an argument is out of range or does not go together with another
     :raises ExpertDataError: if the expert data is damaged or does not fit the environment
     """
@@ -93,6 +101,10 @@ class DIIQN(ImplicitImitation, DQN):
         expert_reward: ExpertReward = "matched",
         guidance_share: float = 0.0,
         guidance_length: float = 20,
+        inference: str = "nearest",
+        margin_weight: float = 0.0,
+        margin: float = 0.8,
+        margin_batch_size: int = 16,
     ) -> None:
         super().__init__(
             policy,
@@ -134,6 +146,10 @@ class DIIQN(ImplicitImitation, DQN):
             max_inference_error=max_inference_error,
             guidance_share=guidance_share,
             guidance_length=guidance_length,
+            inference=inference,
+            margin_weight=margin_weight,
+            margin=margin,
+            margin_batch_size=margin_batch_size,
         )
         if _init_setup_model:
             self._setup_model()
@@ -156,10 +172,12 @@ class DIIQN(ImplicitImitation, DQN):
         self._require_expert()
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
-    def _element_wise_losses(self, transitions: Transitions) -> tuple[th.Tensor, th.Tensor]:
+    def _element_wise_losses(
+        self, transitions: Transitions, also: TensorObservations | None = None
+    ) -> tuple[th.Tensor, th.Tensor]:
         with th.no_grad():
             next_values = self.q_net_target(transitions.next_observations).max(dim=1, keepdim=True).values
             targets = transitions.rewards + (1 - transitions.dones) * transitions.discounts * next_values
-        q_values = self.q_net(transitions.observations)
-        values = q_values.gather(1, transitions.actions)
+        q_values = self.q_net(with_further(transitions.observations, also))
+        values = q_values[: len(targets)].gather(1, transitions.actions)
         return q_values, th.nn.functional.smooth_l1_loss(values, targets, reduction="none").squeeze(1)

@@ -49,7 +49,7 @@ def draw_bridges(model: HADIIQN, maze: Maze2D, trajectory: int = 0) -> Figure:
     _draw_background(axes, maze)
     drawn: dict[str, None] = {}
     for transition in np.flatnonzero(expert.trajectory_index == trajectory):
-        here, there = maze.cell_of(expert.current(transition)), maze.cell_of(expert.next(transition))
+        here, there = maze.cell_of(np.asarray(expert.current(transition))), maze.cell_of(np.asarray(expert.next(transition)))
         feasibility = Feasibility(found["feasibility"][transition])
         _draw_arrow(axes, [here, there], _COLOURS[feasibility], _once(_LABELS[feasibility], drawn))
         if found["bridged"][transition]:

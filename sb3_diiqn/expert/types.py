@@ -42,6 +42,13 @@ def take(observations: Observations, rows: Any) -> Observations:
     return map_observations(lambda array: array[rows], observations)
 
 
+def joined(first: Observations, second: Observations) -> Observations:
+    """The rows of the one, and then those of the other, which has the same keys if it is a dict."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {key: np.concatenate([array, second[key]]) for key, array in first.items()}
+    return np.concatenate([np.asarray(first), np.asarray(second)])
+
+
 def read_only(array: np.ndarray) -> np.ndarray:
     """Mark an array that nobody else holds as read-only, without a copy."""
     array.setflags(write=False)

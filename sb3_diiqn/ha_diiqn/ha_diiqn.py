@@ -105,6 +105,7 @@ class HADIIQN(DIIQN):
             n_actions=self._n_actions(),
             n_envs=self.n_envs,
             gamma=self.gamma,
+            cache_path=self._index_cache_path(),
         )
 
     def _make_follower(self) -> ExpertFollower:

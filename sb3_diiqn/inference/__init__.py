@@ -2,7 +2,7 @@
 What is concluded about the expert: read it next to the paper (arXiv 2511.03616).
 
 ``distances`` and ``matching`` compare states, ``actions`` infers what the expert did, ``confidence`` judges how far to trust
-it, and ``knowledge`` holds it all together. For an expert with other actions (HA-DIIQN), ``feasibility`` finds what cannot be
+it, ``estimates`` puts what is believed about actions into probabilities, and ``knowledge`` holds it all together. For an expert with other actions (HA-DIIQN), ``feasibility`` finds what cannot be
 reproduced, ``paths`` and ``bridges`` find ways around, and ``bridging`` holds that together. ``following`` turns what is known
 into actions. Arrays only: nothing here knows a network or an algorithm.
 """
@@ -11,6 +11,7 @@ from sb3_diiqn.inference.actions import NO_ACTION
 from sb3_diiqn.inference.bridging import BridgingKnowledge
 from sb3_diiqn.inference.confidence import Confidence, ConfidenceStatistics
 from sb3_diiqn.inference.distances import Distance, DistanceFunction
+from sb3_diiqn.inference.estimates import ActionEstimates, estimate
 from sb3_diiqn.inference.feasibility import Feasibility
 from sb3_diiqn.inference.following import ExpertFollower
 from sb3_diiqn.inference.knowledge import NO_MATCH, AgentTransitions, ExpertKnowledge, ExpertTransitions
@@ -19,6 +20,7 @@ from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings
 __all__ = [
     "NO_ACTION",
     "NO_MATCH",
+    "ActionEstimates",
     "AgentTransitions",
     "BridgingKnowledge",
     "BridgingSettings",
@@ -31,4 +33,5 @@ __all__ = [
     "ExpertTransitions",
     "Feasibility",
     "InferenceSettings",
+    "estimate",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference.bridges import Bridges
 from sb3_diiqn.inference.confidence import Confidence
+from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.feasibility import Feasibility, TriedActions, classify
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.knowledge import AgentTransitions, ExpertKnowledge, ExpertTransitions
-from sb3_diiqn.inference.matching import ExpertMatcher
+from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits
 from sb3_diiqn.inference.paths import Matches, PathSearch
 from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings, Seed
 
@@ -32,6 +34,7 @@ class BridgingKnowledge(ExpertKnowledge):
     :param n_actions: number of the agent's actions
     :param n_envs: number of environments
     :param gamma: discount factor
+    :param cache_path: file that keeps what takes long to compute of the expert data; None: nothing is kept
     """
 
     def __init__(
@@ -45,11 +48,12 @@ class BridgingKnowledge(ExpertKnowledge):
         n_actions: int,
         n_envs: int,
         gamma: float,
+        cache_path: Path | None = None,
     ) -> None:
         self.bridging = bridging
         self.n_envs = n_envs
         self.gamma = gamma
-        super().__init__(expert, observation_space, settings, seed)
+        super().__init__(expert, observation_space, settings, seed, cache_path)
         self.tried = TriedActions(len(self.matcher.states), n_actions)
         self.bridges = Bridges(len(expert), bridging.bridge_length)
         #: what is known about each expert transition, values of :class:`Feasibility`, shape (n_transitions,), int8
@@ -88,6 +92,14 @@ class BridgingKnowledge(ExpertKnowledge):
     def action(self, indices: np.ndarray) -> np.ndarray:
         """Look up the action to take at the state of expert transitions: a_e, or a_feas where there is a bridge."""
         return np.asarray(np.where(self.bridged(indices), self.bridges.actions[indices, 0], super().action(indices)))
+
+    def action_probabilities(self, indices: np.ndarray, n_actions: int, estimated: np.ndarray | None = None) -> np.ndarray:
+        """Estimate actions; a bridge's first is certain, and of what is infeasible without a bridge nothing can be said."""
+        plain = super().action_probabilities(indices, n_actions, estimated)
+        bridged = self.bridged(indices)
+        possible = self.feasibility[indices] != Feasibility.INFEASIBLE
+        instead = mixed_with_chance(self.bridges.actions[indices, 0].clip(min=0), bridged.astype(np.float64), n_actions)
+        return np.asarray(np.where(possible[:, np.newaxis], plain, instead))
 
     def transitions(self, indices: np.ndarray) -> ExpertTransitions:
         """Look up expert transitions; a bridge stands in for an infeasible one, with its own return and length."""
@@ -168,24 +180,29 @@ class BridgingKnowledge(ExpertKnowledge):
     def _inference_radius(self) -> float:
         return max(super()._inference_radius, self.bridging.infeasibility_threshold)
 
-    def _learn(self, agent: AgentTransitions, encoded: np.ndarray, encoded_next: np.ndarray, hits: Hits) -> None:
-        super()._learn(agent, encoded, encoded_next, hits)
-        matched = hits.distance <= self._match_radius
-        near = Hits(hits.query[matched], hits.row[matched], hits.distance[matched])
-        self.tried.update(near.row, agent.actions[near.query])
-        ends = np.flatnonzero(agent.episode_ends)
-        final = self.matcher.states_within(encoded_next[ends], self._match_radius)
+    @property
+    def _at_once(self) -> int:
+        return max(super()._at_once // self.n_envs, 1) * self.n_envs
+
+    def _learn(
+        self, agent: AgentTransitions, encoded: np.ndarray, encoded_next: np.ndarray, now: Hits, later: Hits
+    ) -> TransitionHits:
+        closer = super()._learn(agent, encoded, encoded_next, now, later)
+        matched = now.where(now.distance <= self._match_radius)
+        final = later.where((later.distance <= self._match_radius) & (agent.episode_ends[later.query] != 0))
+        self.tried.update(matched.row, agent.actions[matched.query])
         found = self._search.search(
             agent.actions.reshape(-1, self.n_envs),
             agent.rewards.reshape(-1, self.n_envs),
             agent.terminals.reshape(-1, self.n_envs),
             self._begins(agent.episode_ends, encoded, encoded_next),
-            self._matches(near),
-            self._matches(final._replace(query=ends[final.query])),
+            self._matches(matched),
+            self._matches(final),
         )
         self.bridges.update(found)
-        _, visited = self.matcher.starting_at(np.unique(hits.row))
-        self._reconsider(np.concatenate([visited, found.transition]))
+        _, visited = self.matcher.starting_at(np.unique(matched.row))
+        self._reconsider(np.concatenate([visited, closer.transition, found.transition]))
+        return closer
 
     def _reconsider(self, transitions: np.ndarray) -> None:
         """Decide anew about expert transitions whose error, evidence or bridge may have changed."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference.actions import NO_ACTION
+from sb3_diiqn.inference.estimates import ActionEstimates
 from sb3_diiqn.inference.knowledge import NO_MATCH, ExpertKnowledge
 from sb3_diiqn.inference.settings import Seed
 
@@ -24,6 +27,9 @@ class ExpertFollower:
     :param seed: seed of the draws
     """
 
+    #: an estimate that is trusted less is not acted on
+    min_confidence = 0.5
+
     #: how many steps ahead on its trajectory a match may lie to count as staying on it
     max_skip = 10
 
@@ -32,6 +38,8 @@ class ExpertFollower:
         self._generator = np.random.default_rng(seed)
         #: the expert transition that each environment has followed last, or ``NO_MATCH``, shape (n_envs,)
         self._last = np.full(n_envs, NO_MATCH, dtype=np.int64)
+        #: asked about expert transitions whose action is not known, if there is somebody to ask
+        self.estimate_actions: Callable[[np.ndarray], ActionEstimates] | None = None
 
     def committed(self) -> np.ndarray:
         """Tell which environments are in the middle of something that is to be finished, shape (n_envs,) or (1,)."""
@@ -59,7 +67,16 @@ class ExpertFollower:
         chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)
         chosen[query] = transition[order[first]]
         self._last[environments] = chosen
-        return np.where(self.knowledge.usable(chosen), self.knowledge.action(chosen), NO_ACTION)
+        actions = np.where(self.knowledge.usable(chosen), self.knowledge.action(chosen), NO_ACTION)
+        unknown = np.flatnonzero((actions == NO_ACTION) & (chosen != NO_MATCH))
+        if len(unknown) and self.estimate_actions is not None:
+            actions[unknown] = self._draw(self.estimate_actions(chosen[unknown]))
+        return actions
+
+    def _draw(self, estimates: ActionEstimates) -> np.ndarray:
+        """Draw one of the plausible actions where the estimate is trusted."""
+        lots = np.where(estimates.plausible, self._generator.random(estimates.plausible.shape), -1.0)
+        return np.where(estimates.confidence >= self.min_confidence, lots.argmax(axis=1), NO_ACTION)
 
     def _skip(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
         """Rank transitions: those ahead of the last followed one by the steps to them, then itself, then all others."""

@@ -1,4 +1,4 @@
-"""Finding expert states near an observation: exact searches for everything within a radius."""
+"""Finding expert states near an observation: searches for what is within a radius."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sb3_diiqn.inference.distances import Distance
+from sb3_diiqn.inference.distances import ROUNDING, Distance
+from sb3_diiqn.inference.rows import portions
 
 
 class Hits(NamedTuple):
@@ -20,13 +21,21 @@ class Hits(NamedTuple):
     distance: np.ndarray
     """Their distance, shape (hits,), float32."""
 
+    def where(self, chosen: np.ndarray) -> Hits:
+        """
+        Select pairs.
+
+        :param chosen: mask, or positions
+        """
+        return Hits(self.query[chosen], self.row[chosen], self.distance[chosen])
+
 
 class Index(Protocol):
     """Answers which of a fixed set of encoded rows lie near a query."""
 
     def within(self, queries: np.ndarray, radius: float) -> Hits:
         """
-        Find all rows with a distance of at most the radius.
+        Find the rows with a distance of at most the radius.
 
         :param queries: encoded observations, shape (n, width)
         :param radius: largest distance, in [0, 1]
@@ -47,39 +56,43 @@ class ScanIndex:
 
     def within(self, queries: np.ndarray, radius: float) -> Hits:
         """See :meth:`Index.within`."""
-        distances = self.distance.pairwise(queries, self.rows)
+        found = [self._within(queries, portion, radius) for portion in portions(self.rows)]
+        hits = Hits(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        return hits if len(found) == 1 else hits.where(np.argsort(hits.query, kind="stable"))
+
+    def _within(self, queries: np.ndarray, portion: slice, radius: float) -> Hits:
+        distances = self.distance.pairwise(queries, self.rows[portion])
         query, row = np.nonzero(distances <= radius)
-        return Hits(query, row, distances[query, row])
+        return Hits(query, row + portion.start, distances[query, row])
 
 
 class TreeIndex:
     """
-    A k-d tree over Euclidean rows: exact, and nearly independent of their number.
+    A k-d tree over Euclidean rows, nearly independent of their number.
 
+    Where many rows are near, only the nearest of them are found: otherwise the cost would grow with the number of rows after
+    all. None of the others could be drawn as a match; their actions are inferred from agent transitions that are nearer.
+
+    :param distance: the distance, Euclidean
     :param rows: encoded rows, shape (n, width)
     """
 
-    def __init__(self, rows: np.ndarray) -> None:
+    #: Of so many near rows all are found.
+    max_hits = 64
+
+    def __init__(self, distance: Distance, rows: np.ndarray) -> None:
+        self.distance = distance
+        self.rows = rows
         # without balancing, building takes a fraction of the time and searching stays as fast
         self.tree = cKDTree(rows, balanced_tree=False, compact_nodes=False)
 
     def within(self, queries: np.ndarray, radius: float) -> Hits:
-        """See :meth:`Index.within`."""
+        """See :meth:`Index.within`; of more than ``max_hits`` rows the nearest."""
+        ranks = np.arange(1, min(self.max_hits, len(self.rows)) + 1)
         # d is cut off at 1, so that a radius of 1 includes everything
-        reach = radius if radius < 1.0 else np.inf
-        hits = cKDTree(queries).sparse_distance_matrix(self.tree, reach, output_type="ndarray")
-        hits = hits[np.argsort(hits["i"], kind="stable")]
-        return Hits(hits["i"].astype(np.int64), hits["j"].astype(np.int64), np.minimum(hits["v"], 1.0).astype(np.float32))
-
-
-def make_index(distance: Distance, rows: np.ndarray) -> Index:
-    """
-    Choose the search that suits the distance.
-
-    :param distance: the distance
-    :param rows: encoded rows, shape (n, width)
-    """
-    # in many dimensions a tree visits every leaf and is slower than comparing with every row
-    if distance.euclidean and rows.shape[1] <= 20:
-        return TreeIndex(rows)
-    return ScanIndex(distance, rows)
+        reach = radius + ROUNDING if radius < 1.0 else np.inf
+        _, nearest = self.tree.query(queries, ranks, distance_upper_bound=reach)
+        query, rank = np.nonzero(nearest < len(self.rows))
+        row = nearest[query, rank].astype(np.int64)
+        distance = self.distance.paired(queries[query], self.rows[row])
+        return Hits(query, row, distance).where(distance <= radius)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,12 +10,14 @@ from gymnasium import spaces
 
 from sb3_diiqn.exceptions import ExpertDataError
 from sb3_diiqn.expert import ExpertObservations, Observations
+from sb3_diiqn.expert.types import joined, take
 from sb3_diiqn.inference import confidence as equations
 from sb3_diiqn.inference.actions import NO_ACTION, InferredActions
 from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.distances import ROUNDING, make_distance
+from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.index import Hits
-from sb3_diiqn.inference.matching import ExpertMatcher, nearest
+from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
 from sb3_diiqn.inference.settings import InferenceSettings, Seed
 
 #: Stands for "no expert state is similar enough" where an expert transition is named by its index.
@@ -36,6 +39,15 @@ class AgentTransitions(NamedTuple):
     """1 where the episode ended for good, else 0. Shape (n,)."""
     episode_ends: np.ndarray
     """1 where the episode ended or was cut, else 0. Shape (n,)."""
+
+    def part(self, rows: slice) -> AgentTransitions:
+        """
+        Select consecutive transitions.
+
+        :param rows: which
+        """
+        observations, next_observations, *others = self
+        return AgentTransitions(take(observations, rows), take(next_observations, rows), *(array[rows] for array in others))
 
 
 class ExpertTransitions(NamedTuple):
@@ -65,6 +77,7 @@ class ExpertKnowledge:
     :param observation_space: the environment's observation space
     :param settings: parameters of the method
     :param seed: seed of the draw among several matches
+    :param cache_path: file that keeps what takes long to compute of the expert data; None: nothing is kept
     """
 
     def __init__(
@@ -73,6 +86,7 @@ class ExpertKnowledge:
         observation_space: spaces.Space[Any],
         settings: InferenceSettings,
         seed: Seed = None,
+        cache_path: Path | None = None,
     ) -> None:
         self.settings = settings
         self.content_hash = expert.content_hash
@@ -81,7 +95,7 @@ class ExpertKnowledge:
         self.training_count = np.zeros(len(expert), dtype=np.int64)
         self._generator = np.random.default_rng(seed)
         distance = make_distance(settings.similarity_metric, observation_space, expert.observations)
-        self._attach(expert, ExpertMatcher(expert, distance))
+        self._attach(expert, ExpertMatcher(expert, distance, self._radius, cache_path))
 
     def observe(self, agent: AgentTransitions) -> np.ndarray:
         """
@@ -90,13 +104,10 @@ class ExpertKnowledge:
         :param agent: the agent's newest transitions
         :return: index of the matched expert transition, or ``NO_MATCH``, shape (n,)
         """
-        encoded, encoded_next = self.matcher.encode(agent.observations), self.matcher.encode(agent.next_observations)
-        # an action inferred from further away has no confidence: nothing beyond needs to be looked at
-        reach = min(max(2 * self._inference_radius, self._match_radius), 1.0)
-        hits = self.matcher.states_within(encoded, reach)
-        self._learn(agent, encoded, encoded_next, hits)
-        neighbors = nearest(self.matcher.with_transitions(hits), self.settings.n_neighbors, self._match_radius)
-        return self._draw_match(neighbors, len(encoded))
+        n, size = len(agent.actions), self._at_once
+        if n <= size:
+            return self._observe(agent)
+        return np.concatenate([self._observe(agent.part(slice(start, start + size))) for start in range(0, n, size)])
 
     def followable(self, observations: Observations) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -136,6 +147,21 @@ class ExpertKnowledge:
         :param indices: usable expert transitions, shape (n,)
         """
         return np.asarray(self.inferred.action[indices])
+
+    def action_probabilities(self, indices: np.ndarray, n_actions: int, estimated: np.ndarray | None = None) -> np.ndarray:
+        """
+        Estimate which actions the expert took, or which the agent should take in their place.
+
+        :param indices: expert transitions, shape (n,)
+        :param n_actions: number of the agent's actions
+        :param estimated: somebody else's estimate, shape (n, n_actions); without it the inferred actions are believed with
+            zeta, the confidence in the inference
+        :return: shape (n, n_actions), rows add up to 1
+        """
+        if estimated is not None:
+            return estimated
+        trust = equations.inference(self.inferred.error[indices], self.settings.max_inference_error)
+        return mixed_with_chance(self.inferred.action[indices].clip(min=0), trust, n_actions)
 
     def transitions(self, indices: np.ndarray) -> ExpertTransitions:
         """
@@ -220,16 +246,46 @@ class ExpertKnowledge:
     def _inference_radius(self) -> float:
         return self.settings.max_inference_error
 
-    def _learn(self, agent: AgentTransitions, encoded: np.ndarray, encoded_next: np.ndarray, hits: Hits) -> None:
-        near = self.matcher.transitions_within(hits, encoded_next, self._inference_radius)
-        self.inferred.update(near, agent.actions, agent.rewards, agent.terminals)
+    @property
+    def _radius(self) -> float:
+        return min(max(self._match_radius, self._inference_radius), 1.0)
+
+    @property
+    def _at_once(self) -> int:
+        """How many agent transitions to compare at once, which bounds the memory for their neighbours."""
+        return self.matcher.at_once
+
+    def _observe(self, agent: AgentTransitions) -> np.ndarray:
+        n = len(agent.actions)
+        encoded = self.matcher.encode(joined(agent.observations, agent.next_observations))
+        # a next observation is mostly the observation of the next step: one search for both finds it once
+        hits = self.matcher.states_within(encoded, self._radius)
+        border = np.searchsorted(hits.query, n)
+        now, later = Hits(*(array[:border] for array in hits)), Hits(*(array[border:] for array in hits))
+        self._learn(agent, encoded[:n], encoded[n:], now, later._replace(query=later.query - n))
+        neighbors = nearest(self.matcher.with_transitions(now), self.settings.n_neighbors, self._match_radius)
+        return self._draw_match(neighbors, n)
+
+    def _learn(
+        self, agent: AgentTransitions, encoded: np.ndarray, encoded_next: np.ndarray, now: Hits, later: Hits
+    ) -> TransitionHits:
+        """
+        Infer from agent transitions.
+
+        :param now: expert states near their observations
+        :param later: expert states near their next observations
+        :return: expert transitions whose action was inferred anew
+        """
+        # an action inferred from further away has no confidence: nothing beyond needs to be looked at
+        closer = self.matcher.closer_transitions(
+            encoded, encoded_next, now, later, self._inference_radius, self.inferred.error
+        )
+        self.inferred.update(closer, agent.actions, agent.rewards, agent.terminals)
+        return closer
 
     def _draw_match(self, accepted: Hits, n_queries: int) -> np.ndarray:
         """Draw, for every agent observation, one of the transitions that start at its accepted states."""
-        source, transition = self.matcher.starting_at(accepted.row)
-        counts = np.bincount(accepted.query[source], minlength=n_queries)
-        matched = np.flatnonzero(counts)
-        drawn = (self._generator.random(len(matched)) * counts[matched]).astype(np.int64)
         match = np.full(n_queries, NO_MATCH, dtype=np.int64)
-        match[matched] = transition[(np.cumsum(counts) - counts)[matched] + drawn]
+        matched, drawn = self.matcher.draw_starting(accepted, n_queries, self._generator)
+        match[matched] = drawn
         return match

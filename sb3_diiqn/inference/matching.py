@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from sb3_diiqn.expert import ExpertObservations, Observations
-from sb3_diiqn.inference.distances import Distance
-from sb3_diiqn.inference.index import Hits, make_index
+from sb3_diiqn.inference.cache import IndexCache
+from sb3_diiqn.inference.distances import Distance, JaccardDistance, ScaledAbsoluteDistance
+from sb3_diiqn.inference.index import Hits, Index, ScanIndex, TreeIndex
+from sb3_diiqn.inference.partition import PartitionIndex
+from sb3_diiqn.inference.rows import Groups, distinct, expanded, portions
+from sb3_diiqn.inference.sketch import SketchIndex
+
+#: Largest number of pairs of agent and expert that should be held at once.
+MAX_PAIRS = 1 << 21
 
 
 class TransitionHits(NamedTuple):
@@ -30,23 +38,35 @@ class ExpertMatcher:
 
     :param expert: the expert data
     :param distance: the distance of two observations
+    :param radius: the radius that will be asked for most; searches are prepared for it
+    :param cache_path: file that keeps what takes long to compute; None: nothing is kept
     """
 
-    def __init__(self, expert: ExpertObservations, distance: Distance) -> None:
+    def __init__(self, expert: ExpertObservations, distance: Distance, radius: float, cache_path: Path | None = None) -> None:
         self.distance = distance
         encoded = distance.encode(expert.observations)
-        self.states, state_of_observation = _unique_rows(encoded)
-        self._index = make_index(distance, self.states)
+        cache = IndexCache(cache_path, f"{expert.content_hash}|{distance.kind}|{radius}")
+        first, state_of_observation = cache.get("states", lambda: distinct(encoded))
+        self.states = encoded if len(first) == len(encoded) else encoded[first]
+        self._index = make_index(distance, self.states, radius, cache)
+        #: how many agent transitions should be compared at once: where all states are compared, all may be near
+        self.at_once = max(1, MAX_PAIRS // len(self.states)) if isinstance(self._index, ScanIndex) else MAX_PAIRS
         #: the state that each expert observation is, shape (n_observations,)
         self.state_of_observation = state_of_observation
-        self._observation_index = expert.observation_index
-        self._transition_of_observation = expert.transition_of_observation
-        # the observations that are state u are observations[offsets[u]:offsets[u + 1]]
-        self._observations = np.argsort(state_of_observation, kind="stable")
-        self._offsets = np.searchsorted(state_of_observation, np.arange(len(self.states) + 1), sorter=self._observations)
-
-        self._starts_transition = np.zeros(len(self.states), dtype=bool)
-        self._starts_transition[state_of_observation[expert.observation_index]] = True
+        n_states = len(self.states)
+        self._observations_at = Groups(state_of_observation, n_states)
+        start = state_of_observation[expert.observation_index]
+        self._transitions_from = Groups(start, n_states)
+        # equal transitions are compared once, too
+        end = state_of_observation[expert.observation_index + 1]
+        moves, example, move = cache.get(
+            "moves", lambda: np.unique(start * n_states + end, return_index=True, return_inverse=True)
+        )
+        self._example = example
+        self._move_start, self._move_end = np.divmod(moves, n_states)
+        self._moves_from, self._moves_to = Groups(self._move_start, n_states), Groups(self._move_end, n_states)
+        self._transitions_of_move = Groups(move.reshape(-1), len(moves))
+        cache.save()
 
     def encode(self, observations: Observations) -> np.ndarray:
         """
@@ -64,23 +84,53 @@ class ExpertMatcher:
         :param encoded: encoded agent observations, shape (n, width)
         :param radius: largest distance, in [0, 1]
         """
-        return self._index.within(encoded, radius)
+        distinct_rows, number = _few_distinct(encoded)
+        hits = self._index.within(encoded[distinct_rows], radius)
+        if len(distinct_rows) == len(encoded):
+            return hits
+        borders = np.searchsorted(hits.query, np.arange(len(distinct_rows) + 1))
+        query, member = expanded(borders[number], borders[number + 1])
+        return Hits(query, hits.row[member], hits.distance[member])
 
-    def transitions_within(self, hits: Hits, encoded_next: np.ndarray, radius: float) -> TransitionHits:
+    def closer_transitions(
+        self, encoded: np.ndarray, encoded_next: np.ndarray, now: Hits, later: Hits, radius: float, error: np.ndarray
+    ) -> TransitionHits:
         """
-        Find all expert transitions near agent transitions: D_i = (d(s_a, s_i) + d(s'_a, s'_i)) / 2 <= radius.
+        Find all expert transitions i that come nearer to an agent transition than to any before.
 
-        :param hits: the expert states within ``min(2 * radius, 1)`` of the agent's observations
+        That is D_i = (d(s_a, s_i) + d(s'_a, s'_i)) / 2 <= radius, and D_i < err_i. One of the two distances is then within the
+        radius itself, so that both ends together lead to all of them; and neither is as large as 2 err_i.
+
+        :param encoded: the agent's encoded observations, shape (n, width)
         :param encoded_next: the agent's encoded next observations, shape (n, width)
+        :param now: the expert states within the radius, or further, of the agent's observations
+        :param later: the expert states within the radius, or further, of the agent's next observations
         :param radius: largest distance D_i, in [0, 1]
+        :param error: err_i, the smallest distance so far, the same for equal expert transitions, shape (n_transitions,)
         """
-        source, transition = self.starting_at(hits.row)
-        query = hits.query[source]
-        next_state = self.state_of_observation[self._observation_index[transition] + 1]
-        next_distance = self.distance.paired(encoded_next[query], self.states[next_state])
-        distance = (hits.distance[source] + next_distance) / 2
-        near = distance <= radius
-        return TransitionHits(query[near], transition[near], distance[near])
+        n_moves = len(self._example)
+        pairs = [
+            self._pairs_with_moves(hits, moves, error) for hits, moves in ((now, self._moves_from), (later, self._moves_to))
+        ]
+        query, move = np.divmod(np.unique(np.concatenate(pairs)), n_moves)
+        distance = (
+            self._paired(encoded, query, self._move_start[move]) + self._paired(encoded_next, query, self._move_end[move])
+        ) / 2
+        closer = (distance <= radius) & (distance < error[self._example[move]])
+        source, transition = self._transitions_of_move.members(move[closer])
+        return TransitionHits(query[closer][source], transition, distance[closer][source])
+
+    def _pairs(self, hits: Hits, moves_at: Groups, error: np.ndarray) -> np.ndarray:
+        """List the expert's moves at states near the agent's that may come nearer than before, numbered with their query."""
+        source, move = moves_at.members(hits.row)
+        promising = hits.distance[source] < 2 * error[self._example[move]]
+        return np.asarray(hits.query[source[promising]] * len(self._example) + move[promising])
+
+    def _paired(self, encoded: np.ndarray, query: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """Compute the distances of pairs of an agent observation and an expert state."""
+        parts = portions(self.states, len(query))
+        distances = [self.distance.paired(encoded[query[part]], self.states[state[part]]) for part in parts]
+        return distances[0] if len(distances) == 1 else np.concatenate([np.zeros(0, dtype=np.float32), *distances])
 
     def with_transitions(self, hits: Hits) -> Hits:
         """
@@ -88,8 +138,7 @@ class ExpertMatcher:
 
         :param hits: expert states near agent observations
         """
-        starts = self._starts_transition[hits.row]
-        return Hits(hits.query[starts], hits.row[starts], hits.distance[starts])
+        return hits.where(self._transitions_from.counts(hits.row) > 0)
 
     def starting_at(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -98,11 +147,26 @@ class ExpertMatcher:
         :param states: indices of expert states, shape (n,)
         :return: for every transition found, the position in ``states`` that it belongs to, and its index
         """
-        source, observation = self.observed_at(states)
-        transition = self._transition_of_observation[observation]
-        # a trajectory's last observation starts none
-        starts = transition >= 0
-        return source[starts], transition[starts]
+        return self._transitions_from.members(states)
+
+    def draw_starting(self, hits: Hits, n_queries: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Draw, for every query, one of all the transitions that start at its hits.
+
+        :param hits: expert states near agent observations
+        :param n_queries: number of agent observations
+        :param generator: draws one number for each query that has transitions to draw from
+        :return: these queries, and the transition for each
+        """
+        counts = self._transitions_from.counts(hits.row)
+        per_query = np.bincount(hits.query, weights=counts, minlength=n_queries).astype(np.int64)
+        drawn_for = np.flatnonzero(per_query)
+        number = (generator.random(len(drawn_for)) * per_query[drawn_for]).astype(np.int64)
+        # the number counts through all transitions of all queries
+        number += (np.cumsum(per_query) - per_query)[drawn_for]
+        until = np.cumsum(counts)
+        hit = np.searchsorted(until, number, side="right")
+        return drawn_for, self._transitions_from.member(hits.row[hit], number - (until - counts)[hit])
 
     def observed_at(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -111,10 +175,7 @@ class ExpertMatcher:
         :param states: indices of expert states, shape (n,)
         :return: for every observation found, the position in ``states`` that it belongs to, and its index
         """
-        counts = self._offsets[states + 1] - self._offsets[states]
-        source = np.repeat(np.arange(len(states)), counts)
-        within_state = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return source, self._observations[self._offsets[states][source] + within_state]
+        return self._observations_at.members(states)
 
 
 def nearest(hits: Hits, k: int, radius: float) -> Hits:
@@ -134,12 +195,29 @@ def nearest(hits: Hits, k: int, radius: float) -> Hits:
     return Hits(query[rank < k], row[kept], distance[kept])
 
 
-def _unique_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distinct rows, and for every row the index of its equal among them."""
-    as_bytes = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
-    _, first, inverse = np.unique(as_bytes, return_index=True, return_inverse=True)
-    # numbered by first appearance, so that lower indices are earlier ones
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return rows[first[order]], rank[inverse]
+def make_index(distance: Distance, states: np.ndarray, radius: float, cache: IndexCache | None = None) -> Index:
+    """
+    Choose the search that suits the distance.
+
+    :param distance: the distance
+    :param states: encoded expert states, shape (n, width)
+    :param radius: the radius that will be asked for most
+    :param cache: keeps what takes long to compute
+    """
+    if isinstance(distance, JaccardDistance) and radius < PartitionIndex.max_radius:
+        return PartitionIndex(distance, states, radius, cache)
+    if isinstance(distance, ScaledAbsoluteDistance) and SketchIndex.suits(states):
+        return SketchIndex(distance, states)
+    # in many dimensions a tree visits every leaf and is slower than comparing with every row
+    if distance.euclidean and states.shape[1] <= 20:
+        return TreeIndex(distance, states)
+    return ScanIndex(distance, states)
+
+
+def _few_distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Do what :func:`~sb3_diiqn.inference.rows.distinct` does, faster where there are only a few rows."""
+    numbers: dict[bytes, int] = {}
+    number = [numbers.setdefault(row.tobytes(), len(numbers)) for row in rows]
+    first = np.empty(len(numbers), dtype=np.int64)
+    first[number[::-1]] = np.arange(len(rows))[::-1]
+    return first, np.array(number, dtype=np.int64)

@@ -277,11 +277,30 @@ def test_matching_at_once_in_rollouts_or_when_needed_gives_the_same(n_envs: int)
         if step % 37 == 0:
             by_rollout.match_pending()
     for buffer in (lazy, by_rollout):
-        buffer.sample_with_expert(1)
+        buffer.match_pending()
         np.testing.assert_array_equal(buffer.expert_indices, eager.expert_indices)
         for name, table in vars(eager.knowledge.inferred).items():
             np.testing.assert_array_equal(getattr(buffer.knowledge.inferred, name), table)
     assert len(np.unique(eager.expert_indices)) > 50
+
+
+def test_what_is_drawn_is_matched_before() -> None:
+    places = every_place(120, 2)
+    buffer = make_buffer(expert_at(places), size=40, n_envs=2)
+    for step in range(120):
+        add(buffer, range(step, step + 1))
+        agent, expert = buffer.sample_with_expert(2)
+        assert [places[index] for index in expert.indices] == [tuple(one) for one in agent.observations.int().tolist()]
+
+
+def test_few_new_transitions_can_wait() -> None:
+    buffer = make_buffer(expert_at(every_place(9, 2)), size=20, n_envs=2)
+    add(buffer, range(3))
+    buffer.match_pending(at_least=7)
+    assert (buffer.expert_indices == NO_MATCH).all()
+    add(buffer, range(3, 4))
+    buffer.match_pending(at_least=7)
+    assert (buffer.expert_indices[:4] != NO_MATCH).all()
 
 
 def test_nothing_is_overwritten_before_it_was_matched() -> None:

@@ -11,15 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sb3_diiqn.inference.distances import Distance, JaccardDistance, RangeDistance
-from sb3_diiqn.inference.index import Hits, Index, ScanIndex, TreeIndex, make_index
+from sb3_diiqn.inference.index import Hits, Index, ScanIndex, TreeIndex
+from sb3_diiqn.inference.matching import make_index
 
 # with 1 or 4 dimensions and a range of 4 every squared distance is exact: "at most the radius" can be tested at the radius
 RANGE = 4.0
 
 INDICES: dict[str, Callable[[Distance, np.ndarray], Index]] = {
     "scan": ScanIndex,
-    "tree": lambda distance, rows: TreeIndex(rows),
-    "chosen": make_index,
+    "tree": TreeIndex,
+    "chosen": lambda distance, rows: make_index(distance, rows, 0.3),
 }
 
 grids = st.integers(0, 2**32 - 1).map(np.random.default_rng)
@@ -64,14 +65,14 @@ def test_numbers_on_a_grid_with_many_ties_and_duplicates(
 def test_binary_planes(generator: np.random.Generator, n: int, m: int, radius: float) -> None:
     distance = JaccardDistance()
     queries, rows = (distance.encode(generator.random((size, 2, 5)) < 0.4) for size in (n, m))
-    check(make_index(distance, rows).within(queries, radius), within_by_brute_force(distance, queries, rows, radius))
+    check(make_index(distance, rows, 0.3).within(queries, radius), within_by_brute_force(distance, queries, rows, radius))
 
 
 @given(generator=grids, radius=radii)
 def test_many_dimensions(generator: np.random.Generator, radius: float) -> None:
     distance = RangeDistance(np.full(64, RANGE))
     queries, rows = (distance.encode(generator.integers(0, 5, (size, 64))) for size in (3, 9))
-    check(make_index(distance, rows).within(queries, radius), within_by_brute_force(distance, queries, rows, radius))
+    check(make_index(distance, rows, 0.3).within(queries, radius), within_by_brute_force(distance, queries, rows, radius))
 
 
 @pytest.mark.parametrize("index", INDICES)

@@ -297,7 +297,6 @@ def test_draws_leave_the_global_generator_alone() -> None:
 # --- what it costs --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="all pairs of similar images are held at once")
 def test_matching_similar_images_takes_no_memory_for_all_pairs() -> None:
     """Frames of a game are nearly equal: every agent frame is near every expert frame. All pairs of them would be 44 MB."""
     images = np.random.default_rng(0).integers(0, 3, (300, 24, 24, 1)).astype(np.uint8)
@@ -312,7 +311,6 @@ def test_matching_similar_images_takes_no_memory_for_all_pairs() -> None:
     assert peak < 40e6
 
 
-@pytest.mark.xfail(strict=True, reason="called for every pair")
 def test_a_users_own_distance_is_called_for_arrays_and_not_for_every_pair() -> None:
     calls = []
 

@@ -31,7 +31,7 @@ def test_states_are_the_distinct_observations_and_all_within_the_radius_are_foun
     name: str, generator: np.random.Generator, n: int, radius: float
 ) -> None:
     expert, agent = random_expert(generator), generator.integers(0, 9, (n, 1))
-    matcher = ExpertMatcher(expert, DISTANCES[name])
+    matcher = ExpertMatcher(expert, DISTANCES[name], radius)
 
     hits = matcher.states_within(matcher.encode(agent), radius)
 
@@ -47,10 +47,11 @@ def test_states_are_the_distinct_observations_and_all_within_the_radius_are_foun
 def test_all_transitions_within_the_radius_are_found(name: str, generator: np.random.Generator, n: int, radius: float) -> None:
     expert = random_expert(generator)
     agent, following = generator.integers(0, 9, (2, n, 1))
-    matcher = ExpertMatcher(expert, DISTANCES[name])
+    matcher = ExpertMatcher(expert, DISTANCES[name], radius)
 
-    hits = matcher.states_within(matcher.encode(agent), min(2 * radius, 1.0))
-    found = matcher.transitions_within(hits, matcher.encode(following), radius)
+    encoded, encoded_next = matcher.encode(agent), matcher.encode(following)
+    now, later = matcher.states_within(encoded, radius), matcher.states_within(encoded_next, radius)
+    found = matcher.closer_transitions(encoded, encoded_next, now, later, radius, np.full(len(expert), np.inf))
 
     expected = {}
     for j in range(n):
@@ -68,7 +69,7 @@ def test_all_transitions_within_the_radius_are_found(name: str, generator: np.ra
 @given(generator=generators, data=st.data())
 def test_transitions_that_start_at_states(generator: np.random.Generator, data: st.DataObject) -> None:
     expert = random_expert(generator)
-    matcher = ExpertMatcher(expert, DISTANCES["tree"])
+    matcher = ExpertMatcher(expert, DISTANCES["tree"], 0.0)
     states = list(dict.fromkeys(expert.observations[:, 0].tolist()))
     chosen = np.array(data.draw(st.lists(st.integers(0, len(states) - 1), max_size=6)), dtype=int)
 
@@ -99,6 +100,6 @@ def test_equal_observations_of_every_kind_are_one_state() -> None:
     for observations in (planes, planes.astype(np.uint8), planes.astype(np.float32), planes.astype(np.float64)):
         expert = ExpertObservations.from_trajectories([observations])
         space = spaces.Box(0, 1, (3, 5), dtype=observations.dtype)
-        matcher = ExpertMatcher(expert, RangeDistance.from_expert(observations, space))
+        matcher = ExpertMatcher(expert, RangeDistance.from_expert(observations, space), 0.0)
         assert len(matcher.states) == 2
         assert matcher.state_of_observation.tolist() == [0, 1, 0, 1]

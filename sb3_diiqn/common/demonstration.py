@@ -1,0 +1,107 @@
+"""Learning from the whole of the expert data, wherever the agent happens to be."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.expert_side import ExpertSide
+from sb3_diiqn.common.guidance import ExpertGuidance
+from sb3_diiqn.common.inverse_dynamics import InverseDynamics
+from sb3_diiqn.common.margin import DemonstrationSettings, margin_losses
+from sb3_diiqn.inference import ActionEstimates, estimate
+
+
+class DemonstrationSamples(NamedTuple):
+    """Expert transitions to imitate, n of them."""
+
+    observations: TensorObservations
+    """s_e, shape (n, ``*observation_shape``)."""
+    plausible: th.Tensor
+    """Which actions the expert may have taken, shape (n, n_actions), bool."""
+    confidence: th.Tensor
+    """That it was one of them, shape (n,)."""
+
+
+class ExpertDemonstration(ExpertSide):
+    """Mixin that estimates the expert's actions in any of its transitions, and lets the agent imitate them."""
+
+    # of the host, and the arguments
+    inference: str
+    margin: float
+    margin_batch_size: int
+    margin_weight: float
+    _current_progress_remaining: float
+    _vec_normalize_env: VecNormalize | None
+
+    inverse_dynamics: InverseDynamics | None = None
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._demonstration_generator = np.random.default_rng(self._seed(3))
+        # also for a loaded model without its expert data: the file has the network's parameters
+        if self._expert_content_hash is not None and self.inference == "inverse_dynamics":
+            self.inverse_dynamics = InverseDynamics(self.observation_space, self._n_actions()).to(self.device)
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        self._settings(DemonstrationSettings)
+
+    def _make_guidance(self) -> ExpertGuidance | None:
+        guidance = super()._make_guidance()
+        if guidance is not None and self.inference == "inverse_dynamics":
+            guidance.follower.estimate_actions = self.estimate_actions
+        return guidance
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        state_dicts, tensors = super()._get_torch_save_params()  # type: ignore[misc]
+        if self.inverse_dynamics is not None:
+            state_dicts = [*state_dicts, "inverse_dynamics", "inverse_dynamics.optimizer"]
+        return state_dicts, tensors
+
+    def estimate_actions(self, indices: np.ndarray) -> ActionEstimates:
+        """
+        Estimate which actions the expert took.
+
+        :param indices: expert transitions, shape (n,)
+        """
+        return self._estimate(indices, *self._expert_tensors(indices))
+
+    def _draw_demonstration(self) -> DemonstrationSamples | None:
+        """Draw from the whole expert data, evenly; those without any estimate are left out."""
+        if self.margin_weight == 0 or self._expert is None:
+            return None
+        indices = self._demonstration_generator.integers(len(self._expert), size=self.margin_batch_size)
+        observations, next_observations = self._expert_tensors(indices)
+        estimates = self._estimate(indices, observations, next_observations)
+        return DemonstrationSamples(
+            observations,
+            th.as_tensor(estimates.plausible, device=self.device),
+            th.as_tensor(estimates.confidence, dtype=th.float32, device=self.device),
+        )
+
+    def _demonstration_loss(self, samples: DemonstrationSamples, q_values: th.Tensor) -> th.Tensor:
+        """Weigh the margin losses by the confidence, and less and less as training goes on, so that the expert is no limit."""
+        losses = margin_losses(q_values, samples.plausible, self.margin)
+        weight = self.margin_weight * self._current_progress_remaining
+        return weight * (samples.confidence * losses).mean()
+
+    def _learn_inverse_dynamics(self) -> None:
+        if self.inverse_dynamics is not None:
+            self.inverse_dynamics.learn(*self.replay_buffer.drawn_steps(self._vec_normalize_env))
+
+    def _estimate(self, indices: np.ndarray, observations: Any, next_observations: Any) -> ActionEstimates:
+        probabilities = None
+        if self.inverse_dynamics is not None:
+            probabilities = self.inverse_dynamics.probabilities(observations, next_observations)
+        knowledge: Any = self.knowledge
+        return estimate(knowledge.action_probabilities(indices, self._n_actions(), probabilities))
+
+    def _expert_tensors(self, indices: np.ndarray) -> tuple[TensorObservations, TensorObservations]:
+        tensors: tuple[TensorObservations, TensorObservations]
+        tensors = self.replay_buffer.expert_tensors(indices, self._vec_normalize_env)
+        return tensors

@@ -1,0 +1,54 @@
+"""Learning from the whole of the expert data: a large-margin loss on the actions that the expert seems to have taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch as th
+
+from sb3_diiqn.inference.settings import is_in, require
+
+INFERENCES = ("nearest", "inverse_dynamics")
+
+
+@dataclass(frozen=True)
+class DemonstrationSettings:
+    """
+    Parameters of the margin loss and of the estimates that it builds on. None of it is in the paper.
+
+    :param inference: where the estimates come from: ``"nearest"`` or ``"inverse_dynamics"``
+    :param margin_weight: weight of the margin loss, 0 turns it off
+    :param margin: by how much the expert's action is to be valued above others, in units of the reward, positive
+    :param margin_batch_size: expert transitions per update, at least 1
+    """
+
+    inference: str
+    margin_weight: float
+    margin: float
+    margin_batch_size: int
+
+    def __post_init__(self) -> None:
+        require(self.inference in INFERENCES, "inference", self.inference, f"one of {', '.join(map(repr, INFERENCES))}")
+        require(is_in(self.margin_weight, 0), "margin_weight", self.margin_weight, "at least 0")
+        require(is_in(self.margin, 1e-12), "margin", self.margin, "positive")
+        whole = isinstance(self.margin_batch_size, int) and self.margin_batch_size >= 1
+        require(whole, "margin_batch_size", self.margin_batch_size, "a whole number of at least 1")
+
+
+def margin_losses(q_values: th.Tensor, plausible: th.Tensor, margin: float) -> th.Tensor:
+    """
+    Compute by how much the best of the plausible actions falls short of being a margin above all others.
+
+    The large-margin classification of DQfD (Hester et al. 2018, arXiv 1704.03732) for a set of actions instead of one::
+
+        max(0, max over others (Q(s_e, a) + margin) - max over plausible Q(s_e, a))
+
+    :param q_values: Q(s_e, .), shape (n, n_actions)
+    :param plausible: which actions the expert may have taken, shape (n, n_actions), bool
+    :param margin: the margin
+    :return: shape (n,); 0 where all actions are plausible
+    """
+    lowest = th.finfo(q_values.dtype).min
+    best = q_values.masked_fill(~plausible, lowest).max(dim=1).values
+    others = q_values.masked_fill(plausible, lowest).max(dim=1).values
+    return th.relu(others + margin - best)

@@ -1,0 +1,88 @@
+"""The network that tells which action leads from one observation to the next."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch as th
+from gymnasium import spaces
+
+from sb3_diiqn.common.inverse_dynamics import InverseDynamics
+
+N_ACTIONS = 3
+STEPS = th.tensor([[0.0, 0.0], [0.01, 0.0], [0.0, -0.01]])
+
+
+def walks(n: int, seed: int, steps: th.Tensor = STEPS) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+    """Small steps in a large plane, with a little noise."""
+    generator = th.Generator().manual_seed(seed)
+    observations = 10 * th.rand((n, 2), generator=generator)
+    actions = th.randint(N_ACTIONS, (n, 1), generator=generator)
+    noise = 0.001 * th.randn((n, 2), generator=generator)
+    return observations, actions, observations + steps[actions[:, 0]] + noise
+
+
+def trained(space: spaces.Space[object], updates: int = 300, steps: th.Tensor = STEPS) -> InverseDynamics:
+    th.manual_seed(0)
+    network = InverseDynamics(space, N_ACTIONS)
+    for seed in range(updates):
+        network.learn(*walks(32, seed, steps))
+    return network
+
+
+PLANE = spaces.Box(0, 10, (2,), dtype=np.float32)
+
+
+def test_small_differences_between_large_values_are_told_apart() -> None:
+    observations, actions, following = walks(300, 10_000)
+    probabilities = trained(PLANE).probabilities(observations, following)
+    assert probabilities.shape == (300, N_ACTIONS)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (probabilities.argmax(axis=1) == actions[:, 0].numpy()).mean() > 0.95
+
+
+def test_actions_of_equal_effect_share_the_probability() -> None:
+    """Actions 0 and 1 stand still, 2 does not: of what stands still each of them is as likely as the other."""
+    steps = th.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, -0.01]])
+    observations, actions, following = walks(300, 10_000, steps)
+    probabilities = trained(PLANE, steps=steps).probabilities(observations, following)
+    still = actions[:, 0].numpy() < 2
+    np.testing.assert_allclose(probabilities[still].mean(axis=0), [0.5, 0.5, 0], atol=0.06)
+    assert probabilities[~still, 2].mean() > 0.9
+
+
+def test_estimating_changes_nothing() -> None:
+    network = trained(PLANE, updates=5)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    one = network.probabilities(*walks(7, 1)[::2])
+    two = network.probabilities(*walks(7, 1)[::2])
+    np.testing.assert_array_equal(one, two)
+    for name, value in network.state_dict().items():
+        assert th.equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(0, 1, (4, 4, 5), dtype=bool),
+        spaces.Box(0, 255, (1, 36, 36), dtype=np.uint8),
+        spaces.Discrete(4),
+        spaces.Dict({"place": spaces.Box(-1, 1, (2,)), "lamp": spaces.Discrete(2)}),
+    ],
+    ids=["planes", "image", "discrete", "dict"],
+)
+def test_every_kind_of_observation(space: spaces.Space[object]) -> None:
+    def batch() -> dict[str, th.Tensor] | th.Tensor:
+        drawn = [space.sample() for _ in range(6)]
+        if isinstance(space, spaces.Dict):
+            return {key: th.as_tensor(np.array([item[key] for item in drawn])) for key in space.spaces}  # type: ignore[index]
+        return th.as_tensor(np.array(drawn))
+
+    space.seed(0)
+    network = InverseDynamics(space, N_ACTIONS)
+    observations, following, actions = batch(), batch(), th.arange(6)[:, None] % N_ACTIONS
+    first = network.learn(observations, actions, following)
+    for _ in range(50):
+        last = network.learn(observations, actions, following)
+    assert last < first
+    assert network.probabilities(observations, following).shape == (6, N_ACTIONS)

@@ -1,0 +1,203 @@
+"""Learning from the whole of the expert data: estimates of its actions, and the margin loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch as th
+from gymnasium import Wrapper
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn.common.compatibility import NStepReplayBuffer
+from sb3_diiqn.common.demonstration import DemonstrationSamples
+from sb3_diiqn.inference import NO_ACTION, ActionEstimates, ExpertFollower
+from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
+
+needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stable-Baselines3 has no n-step returns")
+INVERSE: dict[str, Any] = {"inference": "inverse_dynamics", "margin_weight": 1.0}
+
+
+class Unpaid(Wrapper[Any, Any, Any, Any]):
+    """Nothing is ever paid."""
+
+    def step(self, action: Any) -> Any:
+        observation, _, *others = self.env.step(action)
+        return (observation, 0.0, *others)
+
+
+def make(look: str = "vector", n_envs: int = 1, **arguments: Any) -> DIIQN:
+    env = DummyVecEnv([lambda: LineEnv(look)] * n_envs)
+    policy = "MultiInputPolicy" if look.startswith("dict") else "MlpPolicy"
+    return DIIQN(policy, env, **{**TINY, "buffer_size": 1000, "expert_data": right_walks(look), **arguments})
+
+
+def parameters_of(network: th.nn.Module) -> list[np.ndarray]:
+    return [value.detach().numpy().copy() for value in network.state_dict().values()]
+
+
+# --- estimates ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("look", "n_envs"),
+    [
+        ("vector", 1),
+        ("vector", 3),
+        ("unbounded vector", 1),
+        ("bool planes", 1),
+        ("discrete", 1),
+        ("multi-discrete", 1),
+        ("dict", 1),
+    ],
+)
+def test_the_network_finds_the_experts_actions_whatever_the_observations(look: str, n_envs: int) -> None:
+    model = make(look, n_envs, **INVERSE, exploration_fraction=1.0, exploration_final_eps=1.0, gradient_steps=4).learn(400)
+    estimates = model.estimate_actions(np.arange(2 * (LENGTH - 1)))
+    assert estimates.plausible[:, RIGHT].all()
+    assert estimates.plausible.sum() == 2 * (LENGTH - 1)
+    assert (estimates.confidence > 0.5).all()
+
+
+def test_the_nearest_transition_is_believed_with_zeta() -> None:
+    model = make(margin_weight=1.0)
+    assert model.estimate_actions(np.arange(4)).confidence.tolist() == [0] * 4, "nothing was inferred yet"
+    model.learn(400)
+    estimates = model.estimate_actions(np.arange(2 * (LENGTH - 1)))
+    assert estimates.plausible.argmax(axis=1).tolist() == [RIGHT] * 2 * (LENGTH - 1)
+    np.testing.assert_allclose(estimates.confidence, 1.0, atol=1e-4)
+
+
+@needs_n_steps
+def test_with_n_step_returns_the_network_learns_from_single_steps() -> None:
+    """Three steps to the right and two to the left would look like one to the right."""
+    arguments = {**INVERSE, "n_steps": 3, "gradient_steps": 4, "exploration_fraction": 1.0, "exploration_final_eps": 1.0}
+    estimates = make(**arguments).learn(500).estimate_actions(np.arange(LENGTH - 1))
+    assert estimates.plausible.tolist() == [[False, True]] * (LENGTH - 1)
+
+
+def test_the_network_sees_what_the_agent_sees() -> None:
+    """With VecNormalize both are normalised, or the estimates would be far off."""
+    env = VecNormalize(DummyVecEnv([LineEnv]))
+    arguments = {**TINY, "buffer_size": 1000, "gradient_steps": 4, "exploration_fraction": 1.0, "exploration_final_eps": 1.0}
+    model = DIIQN("MlpPolicy", env, expert_data=right_walks(), **INVERSE, **arguments).learn(500)
+    assert model.estimate_actions(np.arange(LENGTH - 1)).plausible.tolist() == [[False, True]] * (LENGTH - 1)
+
+
+# --- the margin loss ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("progress", [1.0, 0.5, 0.0])
+def test_its_weight_is_the_confidence_and_falls_with_the_training(progress: float) -> None:
+    model = make(margin_weight=3.0, margin=0.5)
+    model._current_progress_remaining = progress
+    plausible, confidence = th.tensor([[True, False], [False, True]]), th.tensor([0.5, 1.0])
+    samples = DemonstrationSamples(th.zeros(2, 3), plausible, confidence)
+    loss = model._demonstration_loss(samples, th.tensor([[1.0, 2.0], [0.0, 0.1]]))
+    assert float(loss) == pytest.approx(3.0 * progress * (0.5 * 1.5 + 1.0 * 0.4) / 2)
+
+
+def test_it_is_added_to_the_paper_s_loss() -> None:
+    """One update with and one without, from the same weights and the same draws: the difference of the losses is the margin's."""
+    losses = []
+    for weight in (0.0, 2.0):
+        model = make(margin_weight=weight, learning_rate=0.0, learning_starts=100)
+        model.learn(99)
+        model._current_progress_remaining = 1.0
+        np.random.seed(0)  # noqa: NPY002 - what the buffer draws with
+        losses.append(model._update(16))
+        assert model._expert is not None
+    indices = np.random.default_rng([3, 3]).integers(len(right_walks()), size=16)
+    q_values = model.q_net(model._expert_tensors(indices)[0])
+    estimates = model.estimate_actions(indices)
+    assert estimates.confidence.max() > 0.9
+    falls_short = (0.8 + q_values[:, 1 - RIGHT] - q_values[:, RIGHT]).relu().detach().numpy()
+    assert losses[1] - losses[0] == pytest.approx(2.0 * (estimates.confidence * falls_short).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("inference", ["nearest", "inverse_dynamics"])
+def test_it_imitates_where_nothing_is_paid(inference: str) -> None:
+    """Early in a long training, when the loss still has its weight."""
+    arguments = {**TINY, "buffer_size": 1000, "learning_rate": 0.01, "exploration_final_eps": 0.5, "gradient_steps": 4}
+    for weight, expected in ((0.0, False), (1.0, True)):
+        env = Unpaid(LineEnv())
+        model = DIIQN("MlpPolicy", env, expert_data=right_walks(), inference=inference, margin_weight=weight, **arguments)
+        model.learn(10_000, callback=lambda variables, _: variables["self"].num_timesteps < 400)
+        actions, _ = model.predict(walk(range(LENGTH - 1)), deterministic=True)
+        assert (actions == RIGHT).all() == expected
+
+
+def test_nothing_is_learned_where_nothing_is_known() -> None:
+    """Recordings of states that the agent never sees."""
+    elsewhere = ExpertObservations.from_trajectories([np.full((4, 3), value, dtype=np.float32) for value in (0.0, 1.0)])
+    with_margin = make(expert_data=elsewhere, margin_weight=1.0).learn(200)
+    without = make(expert_data=elsewhere).learn(200)
+    for one, other in zip(parameters_of(with_margin.q_net), parameters_of(without.q_net), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_result() -> None:
+    first, second = (make(**INVERSE, guidance_share=0.5).learn(300) for _ in range(2))
+    for one, other in zip(parameters_of(first.q_net), parameters_of(second.q_net), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# --- guidance -----------------------------------------------------------------------------------------------------------------
+
+
+def test_where_no_action_is_known_the_estimate_is_asked() -> None:
+    model = make()
+    assert model.knowledge is not None
+    follower = ExpertFollower(model.knowledge, 3, seed=0)
+    observations, environments = walk([0, 1, 2]), np.arange(3)
+    assert follower.actions(observations, environments).tolist() == [NO_ACTION] * 3
+    follower.release(environments)
+
+    def estimates(indices: np.ndarray) -> ActionEstimates:
+        assert model.knowledge is not None
+        positions = model.knowledge.expert.position[indices]
+        return ActionEstimates(np.eye(2, dtype=bool)[positions % 2], np.array([0.9, 0.8, 0.1])[positions])
+
+    follower.estimate_actions = estimates
+    assert follower.actions(observations, environments).tolist() == [0, 1, NO_ACTION], "the last one is not trusted"
+
+
+def test_of_several_plausible_actions_one_is_drawn() -> None:
+    model = make()
+    assert model.knowledge is not None
+    follower = ExpertFollower(model.knowledge, 1, seed=0)
+    follower.estimate_actions = lambda indices: ActionEstimates(np.array([[True, False, True]]), np.array([1.0]))
+    drawn = [int(follower.actions(walk([1]), np.arange(1))[0]) for _ in range(200)]
+    assert set(drawn) == {0, 2}
+    assert 60 < drawn.count(0) < 140
+
+
+# --- saving -------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_network_and_its_optimizer_are_saved(tmp_path: Path) -> None:
+    model = make(**INVERSE).learn(200)
+    model.save(tmp_path / "model")
+    for data in (right_walks(), None):
+        loaded = DIIQN.load(tmp_path / "model", expert_data=data)
+        assert model.inverse_dynamics is not None
+        assert loaded.inverse_dynamics is not None
+        for one, other in zip(parameters_of(model.inverse_dynamics), parameters_of(loaded.inverse_dynamics), strict=True):
+            np.testing.assert_array_equal(one, other)
+        old, new = (m.inverse_dynamics.optimizer.state_dict()["state"] for m in (model, loaded))
+        assert old.keys() == new.keys()
+        assert len(old) > 0
+        assert loaded.predict(walk([0]))[0].shape == (1,)
+
+
+def test_a_loaded_model_learns_on(tmp_path: Path) -> None:
+    model = make(**INVERSE).learn(200)
+    model.save(tmp_path / "model")
+    loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
+    before = parameters_of(loaded.inverse_dynamics)  # type: ignore[arg-type]
+    loaded.learn(100, reset_num_timesteps=False)
+    after = parameters_of(loaded.inverse_dynamics)  # type: ignore[arg-type]
+    assert any((one != other).any() for one, other in zip(before, after, strict=True))
