@@ -22,8 +22,8 @@ class ConfidenceCallback(BaseCallback):
     which actions were inferred.
 
     :param log_frequency: summaries are made after this many environment steps
-    :param match_at_least: rollouts with fewer transitions wait for the next ones: comparing many at once takes little more time
-        than comparing one. What an update draws is always compared before. With 1, no rollout waits.
+    :param match_at_least: rollouts with fewer transitions wait for the next ones, since comparing many at once takes little
+        longer than comparing one. What an update draws is always compared before. With 1, no rollout waits.
     """
 
     def __init__(self, log_frequency: int = 1000, match_at_least: int = 32) -> None:

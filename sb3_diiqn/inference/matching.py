@@ -49,8 +49,9 @@ class ExpertMatcher:
         first, state_of_observation = cache.get("states", lambda: distinct(encoded))
         self.states = encoded if len(first) == len(encoded) else encoded[first]
         self._index = make_index(distance, self.states, radius, cache)
+        compares_all = isinstance(self._index, (ScanIndex, SketchIndex))
         #: how many agent transitions should be compared at once: where all states are compared, all may be near
-        self.at_once = max(1, MAX_PAIRS // len(self.states)) if isinstance(self._index, ScanIndex) else MAX_PAIRS
+        self.at_once = max(1, MAX_PAIRS // len(self.states)) if compares_all else MAX_PAIRS
         #: the state that each expert observation is, shape (n_observations,)
         self.state_of_observation = state_of_observation
         n_states = len(self.states)
@@ -98,8 +99,8 @@ class ExpertMatcher:
         """
         Find all expert transitions i that come nearer to an agent transition than to any before.
 
-        That is D_i = (d(s_a, s_i) + d(s'_a, s'_i)) / 2 <= radius, and D_i < err_i. One of the two distances is then within the
-        radius itself, so that both ends together lead to all of them; and neither is as large as 2 err_i.
+        That is D_i = (d(s_a, s_i) + d(s'_a, s'_i)) / 2 <= radius, and D_i < err_i. One of the two distances is then within
+        the radius itself, so that both ends together lead to all of them; and neither is as large as 2 err_i.
 
         :param encoded: the agent's encoded observations, shape (n, width)
         :param encoded_next: the agent's encoded next observations, shape (n, width)
@@ -109,10 +110,8 @@ class ExpertMatcher:
         :param error: err_i, the smallest distance so far, the same for equal expert transitions, shape (n_transitions,)
         """
         n_moves = len(self._example)
-        pairs = [
-            self._pairs_with_moves(hits, moves, error) for hits, moves in ((now, self._moves_from), (later, self._moves_to))
-        ]
-        query, move = np.divmod(np.unique(np.concatenate(pairs)), n_moves)
+        starting, ending = self._pairs(now, self._moves_from, error), self._pairs(later, self._moves_to, error)
+        query, move = np.divmod(np.unique(np.concatenate([starting, ending])), n_moves)
         distance = (
             self._paired(encoded, query, self._move_start[move]) + self._paired(encoded_next, query, self._move_end[move])
         ) / 2
@@ -207,7 +206,7 @@ def make_index(distance: Distance, states: np.ndarray, radius: float, cache: Ind
     if isinstance(distance, JaccardDistance) and radius < PartitionIndex.max_radius:
         return PartitionIndex(distance, states, radius, cache)
     if isinstance(distance, ScaledAbsoluteDistance) and SketchIndex.suits(states):
-        return SketchIndex(distance, states)
+        return SketchIndex(distance, states, cache)
     # in many dimensions a tree visits every leaf and is slower than comparing with every row
     if distance.euclidean and states.shape[1] <= 20:
         return TreeIndex(distance, states)

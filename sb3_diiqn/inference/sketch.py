@@ -1,38 +1,46 @@
-"""Finding images near an observation by coarse pictures of them."""
+"""Finding images near an observation by short sketches of them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sb3_diiqn.inference.distances import ROUNDING, ScaledAbsoluteDistance
+from sb3_diiqn.inference.cache import IndexCache
+from sb3_diiqn.inference.distances import ScaledAbsoluteDistance
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.rows import portions
 
 
 class SketchIndex:
     """
-    Finds the nearest images: the coarse pictures of all are compared, and as a whole only those that may be among the nearest.
+    Finds the nearest images: the sketches of all are compared, and as a whole only those whose sketches are nearest.
 
-    A coarse picture consists of the means of stretches of pixels. No two images are nearer than their coarse pictures.
-    Frames of a game are nearly alike, so that most are within any radius: only the nearest of them are found. None of the
-    others could be drawn as a match; their actions are inferred from agent transitions that are nearer.
+    A sketch consists of sums of randomly chosen pixels, half of them with a minus: its Euclidean distances are in the mean
+    those of the images (Johnson and Lindenstrauss). This is the one search that may miss a nearest neighbour; how many it
+    finds is a matter of ``n_compared``. Frames of a game are nearly alike, so that most are within any radius: only the
+    nearest of them are found. None of the others could be drawn as a match; their actions are inferred from agent transitions
+    that are nearer.
 
     :param distance: mean absolute difference
-    :param rows: encoded images, shape (n, pixels), unsigned integers
+    :param rows: encoded images, shape (n, pixels), bytes
+    :param cache: keeps the sketches
     """
 
     #: The nearest so many are found.
     max_hits = 16
-    #: So many, nearest by their coarse pictures, are compared as a whole.
-    max_compared = 64
-    #: Means in a coarse picture.
-    size = 64
+    #: So many, nearest by their sketches, are compared as a whole.
+    n_compared = 256
+    #: Numbers in a sketch.
+    size = 512
 
-    def __init__(self, distance: ScaledAbsoluteDistance, rows: np.ndarray) -> None:
+    def __init__(self, distance: ScaledAbsoluteDistance, rows: np.ndarray, cache: IndexCache | None = None) -> None:
         self.distance = distance
         self.rows = rows
-        self._starts = np.linspace(0, rows.shape[1], self.size, endpoint=False).astype(np.int64)
-        self._sketches = np.concatenate([self._sketch(rows[portion]) for portion in portions(rows)])
+        width = rows.shape[1]
+        # sorted within each stretch, so that memory is read in order
+        stretches = np.array_split(np.random.default_rng(0).permutation(width), 2 * self.size)
+        self._pixels = np.concatenate([np.sort(stretch) for stretch in stretches])
+        self._starts = np.cumsum([0, *map(len, stretches[:-1])])
+        self._sketches, self._squares = (cache or IndexCache(None, "")).get("sketches", self._make_sketches)
 
     @staticmethod
     def suits(rows: np.ndarray) -> bool:
@@ -42,37 +50,29 @@ class SketchIndex:
         :param rows: encoded observations, shape (n, width)
         """
         n, width = rows.shape
-        return rows.dtype == np.uint8 and width >= 8 * SketchIndex.size and n >= 16 * SketchIndex.max_compared
+        return rows.dtype == np.uint8 and width >= 4 * SketchIndex.size and n >= 4 * SketchIndex.n_compared
 
     def within(self, queries: np.ndarray, radius: float) -> Hits:
         """See :meth:`~sb3_diiqn.inference.index.Index.within`; of more than ``max_hits`` images the nearest."""
-        found = [self._nearest(query, sketch, radius) for query, sketch in zip(queries, self._sketch(queries), strict=True)]
+        # without the query's own square, which is the same for all images
+        distances = self._squares - 2.0 * self._sketch(queries) @ self._sketches.T
+        candidates = np.argpartition(distances, self.n_compared, axis=1)[:, : self.n_compared]
+        found = [self._nearest(query, np.sort(rows), radius) for query, rows in zip(queries, candidates, strict=True)]
         query = np.repeat(np.arange(len(queries)), [len(row) for row, _ in found])
         row = np.concatenate([np.zeros(0, dtype=np.int64), *(row for row, _ in found)])
         return Hits(query, row, np.concatenate([np.zeros(0, dtype=np.float32), *(distance for _, distance in found)]))
 
-    def _nearest(self, query: np.ndarray, sketch: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-        bound = self._bounds(sketch)
-        candidates = np.argpartition(bound, self.max_compared)[: self.max_compared]
-        candidates = candidates[bound[candidates] <= radius + ROUNDING]
-        candidates = candidates[np.argsort(bound[candidates], kind="stable")]
-        distance = np.full(len(candidates), np.inf, dtype=np.float32)
-        for start in range(0, len(candidates), self.max_hits):
-            part = slice(start, start + self.max_hits)
-            if start and bound[candidates[start]] > np.partition(distance, self.max_hits - 1)[self.max_hits - 1]:
-                # whatever comes now is further away than enough of the others
-                break
-            distance[part] = self.distance.paired(query, self.rows[candidates[part]])
+    def _nearest(self, query: np.ndarray, candidates: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+        parts = portions(self.rows, len(candidates))
+        distance = np.concatenate([self.distance.paired(query, self.rows[candidates[part]]) for part in parts])
         nearest = np.sort(np.argsort(distance, kind="stable")[: self.max_hits])
         nearest = nearest[distance[nearest] <= radius]
         return candidates[nearest], distance[nearest]
 
-    def _sketch(self, rows: np.ndarray) -> np.ndarray:
-        """Compute the sums of stretches of pixels, scaled such that sums of differences are distances."""
-        sums = np.add.reduceat(rows, self._starts, axis=1, dtype=np.float32)
-        return np.asarray(sums / np.float32(rows.shape[1] * self.distance.width), dtype=np.float32)
+    def _make_sketches(self) -> tuple[np.ndarray, np.ndarray]:
+        sketches = np.concatenate([self._sketch(self.rows[portion]) for portion in portions(self.rows)])
+        return sketches, np.einsum("ij,ij->i", sketches, sketches)
 
-    def _bounds(self, sketch: np.ndarray) -> np.ndarray:
-        """Compute what each image's distance is at least."""
-        ones = np.ones(self.size, dtype=np.float32)
-        return np.concatenate([np.abs(self._sketches[part] - sketch) @ ones for part in portions(self._sketches)])
+    def _sketch(self, rows: np.ndarray) -> np.ndarray:
+        sums = np.add.reduceat(rows[:, self._pixels], self._starts, axis=1, dtype=np.float32)
+        return np.asarray(sums[:, : self.size] - sums[:, self.size :])

@@ -92,10 +92,18 @@ def test_real_numbers_are_found_by_tree_and_scan_alike() -> None:
     expert = generator.normal(size=(300, 3)).astype(np.float32)
     distance = RangeDistance.from_expert(expert, spaces.Box(-np.inf, np.inf, (3,)))
     queries, rows = distance.encode(generator.normal(size=(200, 3)).astype(np.float32)), distance.encode(expert)
-    scanned, searched = (INDICES[name](distance, rows).within(queries, 0.2) for name in ("scan", "tree"))
+    scanned, searched = (INDICES[name](distance, rows).within(queries, 0.08) for name in ("scan", "tree"))
     order = np.lexsort((searched.row, searched.query))
     assert len(scanned.query) > 500
     assert np.all(np.diff(searched.query) >= 0)
     np.testing.assert_array_equal(scanned.query, searched.query[order])
     np.testing.assert_array_equal(scanned.row, searched.row[order])
     np.testing.assert_allclose(scanned.distance, searched.distance[order], rtol=1e-6)
+
+
+def test_of_many_near_numbers_a_tree_finds_the_nearest() -> None:
+    distance = RangeDistance(np.array([RANGE]))
+    rows = distance.encode(np.arange(1000)[:, None] / 1000)
+    found = TreeIndex(distance, rows).within(distance.encode(np.array([[0.5001], [0.0]])), 0.1)
+    by_query = [sorted(found.row[found.query == query].tolist()) for query in (0, 1)]
+    assert by_query == [list(range(469, 533)), list(range(64))]

@@ -25,7 +25,7 @@ def families(generator: np.random.Generator, n: int, n_cells: int, n_active: int
     return planes ^ flips
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(
     generator=generators,
     n_cells=st.sampled_from([1, 10, 70, 200]),
@@ -36,7 +36,7 @@ def families(generator: np.random.Generator, n: int, n_cells: int, n_active: int
 def test_everything_within_the_radius_is_found_and_nothing_else(
     generator: np.random.Generator, n_cells: int, n_active: int, radius: float, share: float
 ) -> None:
-    planes, asked = families(generator, 60, n_cells, n_active), share * radius
+    planes, asked = families(generator, 40, n_cells, n_active), share * radius
     rows, queries = DISTANCE.encode(planes[10:]), DISTANCE.encode(planes[:10])
     found = PartitionIndex(DISTANCE, rows, radius).within(queries, asked)
     expected = DISTANCE.pairwise(queries, rows) <= asked
