@@ -1,4 +1,4 @@
-"""Command line of the benchmark: run, report, status."""
+"""Command line of the benchmark: run, report, status, throughput."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from sb3_diiqn.benchmark.storage import STATES, ResultFolder
 from sb3_diiqn.benchmark.suite import load_suite
 from sb3_diiqn.benchmark.tables import Table
+from sb3_diiqn.benchmark.throughput import command as throughput
 from sb3_diiqn.exceptions import DIIQNError
 
 
@@ -36,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sb3_diiqn.benchmark", description="Compare algorithms over environments and seeds."
     )
-    commands = parser.add_subparsers(required=True, metavar="run|report|status")
+    commands = parser.add_subparsers(required=True, metavar="run|report|status|throughput")
     run = commands.add_parser("run", help="run the cells of suites that are not finished yet")
     run.add_argument("suites", nargs="+", metavar="SUITE", help="name of a shipped suite, or path of a .yml file")
     run.add_argument(
@@ -49,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
     status = commands.add_parser("status", help="count finished, running, missing and broken cells")
     status.set_defaults(command=_status)
+    speed = commands.add_parser("throughput", help="measure steps per second, and what matching costs")
+    throughput.add_arguments(speed)
+    speed.set_defaults(command=throughput.run)
     for command in (report, status):
         command.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite (default: all that were run)")
     for command in (run, report, status):

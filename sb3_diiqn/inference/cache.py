@@ -43,7 +43,7 @@ class IndexCache:
         :param name: of the arrays
         :param compute: makes them
         """
-        stored = []
+        stored: list[np.ndarray] = []
         while f"{name}/{len(stored)}" in self._arrays:
             stored.append(self._arrays[f"{name}/{len(stored)}"])
         if stored:

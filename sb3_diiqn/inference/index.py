@@ -75,14 +75,13 @@ class TreeIndex:
 
     :param distance: the distance, Euclidean
     :param rows: encoded rows, shape (n, width)
+    :param max_hits: of so many near rows all are found
     """
 
-    #: Of so many near rows all are found.
-    max_hits = 64
-
-    def __init__(self, distance: Distance, rows: np.ndarray) -> None:
+    def __init__(self, distance: Distance, rows: np.ndarray, max_hits: int = 64) -> None:
         self.distance = distance
         self.rows = rows
+        self.max_hits = max_hits
         # without balancing, building takes a fraction of the time and searching stays as fast
         self.tree = cKDTree(rows, balanced_tree=False, compact_nodes=False)
 
@@ -91,7 +90,7 @@ class TreeIndex:
         ranks = np.arange(1, min(self.max_hits, len(self.rows)) + 1)
         # d is cut off at 1, so that a radius of 1 includes everything
         reach = radius + ROUNDING if radius < 1.0 else np.inf
-        _, nearest = self.tree.query(queries, ranks, distance_upper_bound=reach)
+        nearest = np.asarray(self.tree.query(queries, ranks, distance_upper_bound=reach)[1])
         query, rank = np.nonzero(nearest < len(self.rows))
         row = nearest[query, rank].astype(np.int64)
         distance = self.distance.paired(queries[query], self.rows[row])

@@ -95,7 +95,7 @@ class ExpertKnowledge:
         self.training_count = np.zeros(len(expert), dtype=np.int64)
         self._generator = np.random.default_rng(seed)
         distance = make_distance(settings.similarity_metric, observation_space, expert.observations)
-        self._attach(expert, ExpertMatcher(expert, distance, self._radius, cache_path))
+        self._attach(expert, ExpertMatcher(expert, distance, self._radius, settings.n_neighbors, cache_path))
 
     def observe(self, agent: AgentTransitions) -> np.ndarray:
         """

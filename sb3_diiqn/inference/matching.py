@@ -39,16 +39,24 @@ class ExpertMatcher:
     :param expert: the expert data
     :param distance: the distance of two observations
     :param radius: the radius that will be asked for most; searches are prepared for it
+    :param n_neighbors: of the states within a radius, the nearest so many are found at least
     :param cache_path: file that keeps what takes long to compute; None: nothing is kept
     """
 
-    def __init__(self, expert: ExpertObservations, distance: Distance, radius: float, cache_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        expert: ExpertObservations,
+        distance: Distance,
+        radius: float,
+        n_neighbors: int = 1,
+        cache_path: Path | None = None,
+    ) -> None:
         self.distance = distance
         encoded = distance.encode(expert.observations)
         cache = IndexCache(cache_path, f"{expert.content_hash}|{distance.kind}|{radius}")
         first, state_of_observation = cache.get("states", lambda: distinct(encoded))
         self.states = encoded if len(first) == len(encoded) else encoded[first]
-        self._index = make_index(distance, self.states, radius, cache)
+        self._index = make_index(distance, self.states, radius, n_neighbors, cache)
         compares_all = isinstance(self._index, (ScanIndex, SketchIndex))
         #: how many agent transitions should be compared at once: where all states are compared, all may be near
         self.at_once = max(1, MAX_PAIRS // len(self.states)) if compares_all else MAX_PAIRS
@@ -194,22 +202,26 @@ def nearest(hits: Hits, k: int, radius: float) -> Hits:
     return Hits(query[rank < k], row[kept], distance[kept])
 
 
-def make_index(distance: Distance, states: np.ndarray, radius: float, cache: IndexCache | None = None) -> Index:
+def make_index(
+    distance: Distance, states: np.ndarray, radius: float, n_neighbors: int = 1, cache: IndexCache | None = None
+) -> Index:
     """
     Choose the search that suits the distance.
 
     :param distance: the distance
     :param states: encoded expert states, shape (n, width)
     :param radius: the radius that will be asked for most
+    :param n_neighbors: the nearest so many are found at least
     :param cache: keeps what takes long to compute
     """
     if isinstance(distance, JaccardDistance) and radius < PartitionIndex.max_radius:
         return PartitionIndex(distance, states, radius, cache)
+    # some more than are needed, since at some states no transition starts
     if isinstance(distance, ScaledAbsoluteDistance) and SketchIndex.suits(states):
-        return SketchIndex(distance, states, cache)
+        return SketchIndex(distance, states, max(16, 3 * n_neighbors), cache)
     # in many dimensions a tree visits every leaf and is slower than comparing with every row
     if distance.euclidean and states.shape[1] <= 20:
-        return TreeIndex(distance, states)
+        return TreeIndex(distance, states, max(64, 3 * n_neighbors))
     return ScanIndex(distance, states)
 
 

@@ -84,7 +84,7 @@ class Groups:
 
         :param groups: shape (n,)
         """
-        return self._offsets[groups + 1] - self._offsets[groups]
+        return np.asarray(self._offsets[groups + 1] - self._offsets[groups])
 
     def member(self, groups: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """
@@ -93,7 +93,7 @@ class Groups:
         :param groups: shape (n,)
         :param numbers: which of its members, from 0 on, shape (n,)
         """
-        return self._members[self._offsets[groups] + numbers].astype(np.int64)
+        return np.asarray(self._members[self._offsets[groups] + numbers], dtype=np.int64)
 
     def members(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -108,7 +108,7 @@ class Groups:
 
 def _fingerprints(rows: np.ndarray) -> np.ndarray:
     words = _as_words(rows)
-    return _mixed(_mixed(words) @ _multipliers(words.shape[1]))
+    return _mixed(np.asarray(_mixed(words) @ _multipliers(words.shape[1])))
 
 
 def _as_words(rows: np.ndarray) -> np.ndarray:
@@ -123,13 +123,13 @@ def _as_words(rows: np.ndarray) -> np.ndarray:
 def _mixed(words: np.ndarray) -> np.ndarray:
     """Spread every bit over the word, as the finalizer of MurmurHash3 does."""
     words = (words ^ (words >> _SHIFT)) * _FACTOR
-    return words ^ (words >> _SHIFT)
+    return np.asarray(words ^ (words >> _SHIFT))
 
 
 @lru_cache(maxsize=16)
 def _multipliers(n: int) -> np.ndarray:
     """Return odd numbers, always the same ones."""
-    return _mixed(np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1)
+    return np.asarray(_mixed(np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
 
 
 def _are_equal(rows: np.ndarray, first: np.ndarray, second: np.ndarray) -> bool:

@@ -22,19 +22,21 @@ class SketchIndex:
 
     :param distance: mean absolute difference
     :param rows: encoded images, shape (n, pixels), bytes
+    :param max_hits: so many are found
     :param cache: keeps the sketches
     """
 
-    #: The nearest so many are found.
-    max_hits = 16
-    #: So many, nearest by their sketches, are compared as a whole.
+    #: At least so many, nearest by their sketches, are compared as a whole.
     n_compared = 256
     #: Numbers in a sketch.
     size = 512
 
-    def __init__(self, distance: ScaledAbsoluteDistance, rows: np.ndarray, cache: IndexCache | None = None) -> None:
+    def __init__(
+        self, distance: ScaledAbsoluteDistance, rows: np.ndarray, max_hits: int = 16, cache: IndexCache | None = None
+    ) -> None:
         self.distance = distance
         self.rows = rows
+        self.max_hits = max_hits
         width = rows.shape[1]
         # sorted within each stretch, so that memory is read in order
         stretches = np.array_split(np.random.default_rng(0).permutation(width), 2 * self.size)
@@ -56,7 +58,8 @@ class SketchIndex:
         """See :meth:`~sb3_diiqn.inference.index.Index.within`; of more than ``max_hits`` images the nearest."""
         # without the query's own square, which is the same for all images
         distances = self._squares - 2.0 * self._sketch(queries) @ self._sketches.T
-        candidates = np.argpartition(distances, self.n_compared, axis=1)[:, : self.n_compared]
+        n = min(max(self.n_compared, 4 * self.max_hits), len(self.rows))
+        candidates = np.argpartition(distances, n - 1, axis=1)[:, :n]
         found = [self._nearest(query, np.sort(rows), radius) for query, rows in zip(queries, candidates, strict=True)]
         query = np.repeat(np.arange(len(queries)), [len(row) for row, _ in found])
         row = np.concatenate([np.zeros(0, dtype=np.int64), *(row for row, _ in found)])

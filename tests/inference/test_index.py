@@ -107,3 +107,10 @@ def test_of_many_near_numbers_a_tree_finds_the_nearest() -> None:
     found = TreeIndex(distance, rows).within(distance.encode(np.array([[0.5001], [0.0]])), 0.1)
     by_query = [sorted(found.row[found.query == query].tolist()) for query in (0, 1)]
     assert by_query == [list(range(469, 533)), list(range(64))]
+
+
+def test_as_many_neighbours_are_found_as_are_asked_for() -> None:
+    distance = RangeDistance(np.array([RANGE]))
+    rows = distance.encode(np.arange(1000)[:, None] / 1000)
+    found = make_index(distance, rows, 0.1, n_neighbors=100).within(rows[500:501], 0.1)
+    assert len(found.row) >= 100

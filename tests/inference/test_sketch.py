@@ -29,7 +29,7 @@ def test_the_nearest_neighbours_are_found() -> None:
     assert isinstance(index, SketchIndex)
     found, there = index.within(queries, 0.03), ScanIndex(DISTANCE, rows).within(queries, 0.03)
     assert len(there.query) > 50 * len(queries)
-    assert np.bincount(found.query).max() <= SketchIndex.max_hits
+    assert np.bincount(found.query).max() <= index.max_hits
     expected = nearest(there, 5, 0.03)
     best = nearest(found, 5, 0.03)
     np.testing.assert_array_equal(best.query, expected.query)
