@@ -31,7 +31,7 @@ def write_plot(rows: list[dict[str, Any]], path: Path) -> None:
             with_data = [row for row in trained if row["expert_transitions"]]
             _line(speed, with_data, "ratio", f"{task}, n_envs={n_envs}", {"color": colour, "linestyle": style})
     cost.set_title("Matching: microseconds per agent transition")
-    cost.set_ylim(bottom=0)
+    cost.set_yscale("log")
     speed.set_title("Environment steps per second, DIIQN / DQN")
     speed.axhline(1.0, color="#333333", linewidth=1)
     speed.set_ylim(0, 1.3)
