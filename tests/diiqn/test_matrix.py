@@ -145,6 +145,7 @@ def test_matching_is_done_before_normalisation() -> None:
     """The statistics move from step to step; the recording matches exactly from the first to the last."""
     case = CASES["vector, normalised"]
     model = make(case, 2, ExpertObservations.from_trajectories([walk(range(LENGTH))])).learn(160)
+    model.update_confidence()
     stored = model.replay_buffer.observations[:80].reshape(-1, 3)
     assert {tuple(one) for one in stored} <= {tuple(one) for one in walk(range(LENGTH))}
     matches = model.replay_buffer.expert_indices[:80].reshape(-1)
