@@ -26,7 +26,7 @@ class ConfidenceCallback(BaseCallback):
         longer than comparing one. What an update draws is always compared before. With 1, no rollout waits.
     """
 
-    def __init__(self, log_frequency: int = 1000, match_at_least: int = 32) -> None:
+    def __init__(self, log_frequency: int = 1000, match_at_least: int = 64) -> None:
         super().__init__()
         self.log_frequency = log_frequency
         self.match_at_least = match_at_least

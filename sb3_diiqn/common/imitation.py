@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch as th
@@ -16,24 +16,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, ImitationSamples, TensorObservations
 from sb3_diiqn.common.callbacks import with_confidence_callback
 from sb3_diiqn.common.demonstration import ExpertDemonstration
+from sb3_diiqn.common.transitions import Batch, Transitions, batch_of
 from sb3_diiqn.expert import Observations
-
-
-class Transitions(NamedTuple):
-    """One-step or n-step transitions, n of them."""
-
-    observations: TensorObservations
-    """Shape (n, ``*observation_shape``)."""
-    actions: th.Tensor
-    """Shape (n, 1), int64."""
-    next_observations: TensorObservations
-    """Shape (n, ``*observation_shape``)."""
-    dones: th.Tensor
-    """Shape (n, 1)."""
-    rewards: th.Tensor
-    """Shape (n, 1)."""
-    discounts: th.Tensor
-    """Factor of the value of the next observation, shape (n, 1)."""
 
 
 class ImplicitImitation(ExpertDemonstration):
@@ -81,15 +65,15 @@ class ImplicitImitation(ExpertDemonstration):
     def _update(self, batch_size: int) -> float:
         """Make one update: Phi * L_e + (1 - Phi) * L_a for every agent transition of a batch ("Loss" in the paper)."""
         samples: ImitationSamples = self.replay_buffer.sample_with_expert(batch_size, env=self._vec_normalize_env)
-        agent, expert = self._agent_transitions(samples), self._expert_transitions(samples)
+        agent = self._agent_transitions(samples)
+        batch = batch_of(agent, self._expert_transitions(samples), samples.expert.rows)
         demonstration = self._draw_demonstration()
-        also = None if demonstration is None else demonstration.observations
-        q_values, losses = self._element_wise_losses(joined(agent, expert), also)
+        q_values, losses = self._element_wise_losses(batch, None if demonstration is None else demonstration.observations)
         agent_losses, expert_losses = losses[:batch_size], losses[batch_size:]
-        phi = self._confidence(samples.expert, q_values[batch_size : len(losses)], agent.actions)
+        phi = self._confidence(samples.expert, q_values.detach()[batch.row[batch_size:]], agent.actions)
         loss = (agent_losses.sum() + (phi * (expert_losses - agent_losses[samples.expert.rows])).sum()) / batch_size
         if demonstration is not None:
-            loss = loss + self._demonstration_loss(demonstration, q_values[len(losses) :])
+            loss = loss + self._demonstration_loss(demonstration, q_values[-len(demonstration.confidence) :])
         self._optimize(loss)
         self._learn_inverse_dynamics()
         return float(loss.item())
@@ -112,24 +96,23 @@ class ImplicitImitation(ExpertDemonstration):
 
     def _confidence(self, expert: ExpertSamples, q_values: th.Tensor, agent_actions: th.Tensor) -> th.Tensor:
         """Compute Phi for the expert samples, shape (n,); no gradient flows through it."""
-        values = q_values.detach()
-        expert_value = values.gather(1, expert.actions).squeeze(1).cpu().numpy()
-        agent_value = values.gather(1, agent_actions[expert.rows]).squeeze(1).cpu().numpy()
+        values, row = q_values.cpu().numpy(), np.arange(len(expert.indices))
+        expert_value = values[row, expert.actions[:, 0].cpu().numpy()]
+        agent_value = values[row, agent_actions[expert.rows, 0].cpu().numpy()]
         knowledge = self.knowledge
         confidence = knowledge.confidence(expert.indices, expert_value, agent_value)  # type: ignore[union-attr]
         knowledge.count_training(expert.indices)  # type: ignore[union-attr]
         self._confidence_statistics.add(confidence, len(agent_actions))
-        return th.as_tensor(confidence.phi, dtype=values.dtype, device=values.device)
+        return th.as_tensor(confidence.phi, dtype=q_values.dtype, device=q_values.device)
 
-    def _element_wise_losses(
-        self, transitions: Transitions, also: TensorObservations | None = None
-    ) -> tuple[th.Tensor, th.Tensor]:
+    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
         """
         Compute the temporal-difference loss of each transition, to be supplied by the host.
 
-        :param transitions: n transitions
-        :param also: m further observations whose Q-values are wanted
-        :return: Q-values of all actions at the n + m observations, shape (n + m, actions), and the n losses, shape (n,)
+        :param batch: n transitions with m observations
+        :param also: further observations whose Q-values are wanted
+        :return: Q-values of all actions at the batch's and the further observations, one row for each of them, and the losses
+            of the transitions, shape (n,)
         """
         raise NotImplementedError
 
@@ -146,15 +129,28 @@ class ImplicitImitation(ExpertDemonstration):
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
-        if self._guidance is None:
+        if self._expert is None:
             return super()._sample_action(learning_starts, action_noise, n_envs)  # type: ignore[misc, no-any-return]
-        scheduled = self.exploration_rate
-        self.exploration_rate = self._guidance.remaining_exploration_rate(scheduled)
-        actions, _ = super()._sample_action(learning_starts, action_noise, n_envs)  # type: ignore[misc]
-        self.exploration_rate = scheduled
         warming_up = self.num_timesteps < learning_starts
-        actions = self._guidance.override(actions, self._current_observations(), 1.0 if warming_up else scheduled)
+        rate = 1.0 if warming_up else self.exploration_rate
+        unguided = rate if self._guidance is None else self._guidance.remaining_exploration_rate(rate)
+        actions = self._random_actions(n_envs) if warming_up else self._epsilon_greedy(unguided, n_envs)
+        if self._guidance is not None:
+            actions = self._guidance.override(actions, self._current_observations(), rate)
         return actions, actions
+
+    def _epsilon_greedy(self, rate: float, n_envs: int) -> np.ndarray:
+        """Choose as the host does, with the same random numbers, but do not walk through all modules to turn training off."""
+        if np.random.rand() < rate:  # noqa: NPY002 - the host's generator
+            return self._random_actions(n_envs)
+        if self.policy.training:
+            self.policy.set_training_mode(False)
+        with th.no_grad():
+            observations, _ = self.policy.obs_to_tensor(self._last_obs)
+            return np.asarray(self.policy._predict(observations, deterministic=False).cpu().numpy()).reshape(-1)
+
+    def _random_actions(self, n_envs: int) -> np.ndarray:
+        return np.array([self.action_space.sample() for _ in range(n_envs)])
 
     def _current_observations(self) -> Observations:
         """Return the observations to act on as the replay buffer stores them: not normalised, discrete ones as columns."""
@@ -189,33 +185,3 @@ class ImplicitImitation(ExpertDemonstration):
             **self.replay_buffer.knowledge.statistics(),
             "matched": self.replay_buffer.matched_share(),
         }
-
-
-def joined(first: Transitions, second: Transitions) -> Transitions:
-    """
-    Put transitions one after the other.
-
-    :param first: n transitions
-    :param second: m transitions
-    :return: n + m transitions
-    """
-    if len(second.rewards) == 0:
-        return first
-    return Transitions(*(_joined_field(one, other) for one, other in zip(first, second, strict=True)))
-
-
-def with_further(observations: TensorObservations, also: TensorObservations | None) -> TensorObservations:
-    """
-    Put observations one after the other.
-
-    :param observations: n observations
-    :param also: m further ones, or none
-    """
-    joint: TensorObservations = observations if also is None else _joined_field(observations, also)
-    return joint
-
-
-def _joined_field(first: TensorObservations, second: TensorObservations) -> Any:
-    if isinstance(first, dict) and isinstance(second, dict):
-        return {key: th.cat([first[key], second[key]]) for key in first}
-    return th.cat([first, second])  # type: ignore[list-item]

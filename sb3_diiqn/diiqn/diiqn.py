@@ -13,7 +13,8 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from sb3_diiqn.common.buffers import ExpertReward, TensorObservations
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
 from sb3_diiqn.common.expert_side import ExpertData
-from sb3_diiqn.common.imitation import ImplicitImitation, Transitions, with_further
+from sb3_diiqn.common.imitation import ImplicitImitation
+from sb3_diiqn.common.transitions import Batch, with_further
 from sb3_diiqn.inference import DistanceFunction
 
 SelfDIIQN = TypeVar("SelfDIIQN", bound="DIIQN")
@@ -172,12 +173,10 @@ class DIIQN(ImplicitImitation, DQN):
         self._require_expert()
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
-    def _element_wise_losses(
-        self, transitions: Transitions, also: TensorObservations | None = None
-    ) -> tuple[th.Tensor, th.Tensor]:
+    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
         with th.no_grad():
-            next_values = self.q_net_target(transitions.next_observations).max(dim=1, keepdim=True).values
-            targets = transitions.rewards + (1 - transitions.dones) * transitions.discounts * next_values
-        q_values = self.q_net(with_further(transitions.observations, also))
-        values = q_values[: len(targets)].gather(1, transitions.actions)
+            next_values = self.q_net_target(batch.next_observations).max(dim=1, keepdim=True).values[batch.next_row]
+            targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_values
+        q_values = self.q_net(with_further(batch.observations, also))
+        values = q_values[batch.row].gather(1, batch.actions)
         return q_values, th.nn.functional.smooth_l1_loss(values, targets, reduction="none").squeeze(1)

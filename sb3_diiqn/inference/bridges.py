@@ -30,6 +30,16 @@ class BridgeCandidates(NamedTuple):
     """1 where the episode ended for good with the path's last step, shape (n,)."""
 
 
+def no_candidates(max_length: int) -> BridgeCandidates:
+    """
+    Make an empty list of candidates.
+
+    :param max_length: k, longest path in agent steps
+    """
+    whole, real = np.zeros(0, dtype=np.int64), np.zeros(0)
+    return BridgeCandidates(whole, whole, whole, whole, real, np.zeros((0, max_length), dtype=np.int64), real, real)
+
+
 class Bridges:
     """
     The best bridge found so far for each expert transition.
@@ -64,6 +74,8 @@ class Bridges:
 
         :param found: candidates, earliest first
         """
+        if len(found.transition) == 0:
+            return
         order = np.lexsort((found.distance, -found.gain / found.length, found.transition))
         transition, first = np.unique(found.transition[order], return_index=True)
         best = order[first]

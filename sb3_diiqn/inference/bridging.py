@@ -59,6 +59,8 @@ class BridgingKnowledge(ExpertKnowledge):
         #: what is known about each expert transition, values of :class:`Feasibility`, shape (n_transitions,), int8
         self.feasibility = np.full(len(expert), Feasibility.UNKNOWN, dtype=np.int8)
         self._bridged = np.zeros(len(expert), dtype=bool)
+        # where it is False, as with equal action sets, each update is spared some look-ups
+        self._any_bridged = False
 
     def bridged(self, indices: np.ndarray) -> np.ndarray:
         """
@@ -87,11 +89,17 @@ class BridgingKnowledge(ExpertKnowledge):
 
     def usable(self, indices: np.ndarray) -> np.ndarray:
         """Tell which matches can have a confidence above zero: also those of a bridged transition."""
-        return np.asarray(super().usable(indices) | ((indices >= 0) & self.bridged(indices)))
+        plain = super().usable(indices)
+        return plain | ((indices >= 0) & self.bridged(indices)) if self._any_bridged else plain
 
     def action(self, indices: np.ndarray) -> np.ndarray:
         """Look up the action to take at the state of expert transitions: a_e, or a_feas where there is a bridge."""
-        return np.asarray(np.where(self.bridged(indices), self.bridges.actions[indices, 0], super().action(indices)))
+        plain = super().action(indices)
+        return (
+            np.asarray(np.where(self.bridged(indices), self.bridges.actions[indices, 0], plain))
+            if self._any_bridged
+            else plain
+        )
 
     def action_probabilities(self, indices: np.ndarray, n_actions: int, estimated: np.ndarray | None = None) -> np.ndarray:
         """Estimate actions; a bridge's first is certain, and of what is infeasible without a bridge nothing can be said."""
@@ -118,6 +126,8 @@ class BridgingKnowledge(ExpertKnowledge):
     def confidence(self, indices: np.ndarray, expert_value: np.ndarray, agent_value: np.ndarray) -> Confidence:
         """Compute the confidence; the agent really took a bridge, so zeta is dropped there: Phi = dQ * delta."""
         plain = super().confidence(indices, expert_value, agent_value)
+        if not self._any_bridged:
+            return plain
         bridged = self.bridged(indices)
         phi = np.where(bridged, plain.usefulness * plain.training, plain.phi)
         return plain._replace(phi=phi, inference=np.where(bridged, 1.0, plain.inference))
@@ -165,6 +175,7 @@ class BridgingKnowledge(ExpertKnowledge):
             self.bridging.bridge_gain,
             self.gamma,
             self.n_envs,
+            self._matches,
         )
         # what the next step must begin with if it goes on from the last one, encoded, and whether that ended an episode
         self._expected: np.ndarray | None = None
@@ -191,18 +202,28 @@ class BridgingKnowledge(ExpertKnowledge):
         matched = now.where(now.distance <= self._match_radius)
         final = later.where((later.distance <= self._match_radius) & (agent.episode_ends[later.query] != 0))
         self.tried.update(matched.row, agent.actions[matched.query])
+        visited = self._not_reproduced(matched)
         found = self._search.search(
             agent.actions.reshape(-1, self.n_envs),
             agent.rewards.reshape(-1, self.n_envs),
             agent.terminals.reshape(-1, self.n_envs),
             self._begins(agent.episode_ends, encoded, encoded_next),
-            self._matches(matched),
-            self._matches(final),
+            visited,
+            matched,
+            final,
         )
         self.bridges.update(found)
-        _, visited = self.matcher.starting_at(np.unique(matched.row))
-        self._reconsider(np.concatenate([visited, closer.transition, found.transition]))
+        transitions = self.expert.transition_of_observation[visited.observation]
+        self._reconsider(np.concatenate([transitions, closer.transition, found.transition]))
         return closer
+
+    def _not_reproduced(self, matched: Hits) -> Matches:
+        """List the expert transitions, by their observations, that start at matched states and may be in need of a bridge."""
+        source, transition = self.matcher.starting_at(matched.row)
+        # the error only falls: what was reproduced once stays feasible, and needs no bridge
+        kept = self.inferred.error[transition] > self.bridging.infeasibility_threshold
+        source, transition = source[kept], transition[kept]
+        return Matches(matched.query[source], self.expert.observation_index[transition], matched.distance[source])
 
     def _reconsider(self, transitions: np.ndarray) -> None:
         """Decide anew about expert transitions whose error, evidence or bridge may have changed."""
@@ -211,6 +232,7 @@ class BridgingKnowledge(ExpertKnowledge):
         feasibility = classify(self.inferred.error[transitions], tried, self.bridging.infeasibility_threshold)
         self.feasibility[transitions] = feasibility
         self._bridged[transitions] = (feasibility == Feasibility.INFEASIBLE) & (self.bridges.length[transitions] > 0)
+        self._any_bridged = bool(self._bridged.any())
 
     def _matches(self, hits: Hits) -> Matches:
         source, observation = self.matcher.observed_at(hits.row)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from sb3_diiqn.inference.actions import NO_ACTION
-from sb3_diiqn.inference.bridges import BridgeCandidates
+from sb3_diiqn.inference.bridges import BridgeCandidates, no_candidates
+from sb3_diiqn.inference.index import Hits
 
 
 class Matches(NamedTuple):
@@ -28,7 +30,7 @@ class _Window(NamedTuple):
     rewards: np.ndarray  # (steps, n_envs)
     terminals: np.ndarray  # (steps, n_envs)
     episodes: np.ndarray  # (steps, n_envs), a number that differs between episodes of an environment
-    matches: Matches
+    starts: Matches
 
 
 class PathSearch:
@@ -38,12 +40,13 @@ class PathSearch:
     Each new state is the possible end of the paths that began up to k steps ago in its episode. A path that ends with the
     episode ends in that episode's last observation, which is no later step's state and comes in ``final``.
 
-    :param transition_of_observation: the expert transition that starts at each expert observation, -1 for a trajectory's last
+    :param transition_of_observation: the expert transition that starts at each expert observation
     :param trajectory_ends: for each expert observation the index of its trajectory's last one
     :param max_length: k, longest path in agent steps
     :param max_gain: n, how many expert steps later it may end
     :param gamma: discount factor
     :param n_envs: number of environments
+    :param observed_at: lists the expert observations that are the states of hits; asked only about what can end a path
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class PathSearch:
         max_gain: int,
         gamma: float,
         n_envs: int,
+        observed_at: Callable[[Hits], Matches],
     ) -> None:
         self._transition_of_observation = transition_of_observation
         self._trajectory_ends = trajectory_ends
@@ -61,6 +65,7 @@ class PathSearch:
         self.max_gain = max_gain
         self.gamma = gamma
         self.n_envs = n_envs
+        self._observed_at = observed_at
         self._past = self._nothing()
 
     def search(
@@ -69,8 +74,9 @@ class PathSearch:
         rewards: np.ndarray,
         terminals: np.ndarray,
         begins: np.ndarray,
-        matches: Matches,
-        final: Matches,
+        starts: Matches,
+        arrived: Hits,
+        final: Hits,
     ) -> BridgeCandidates:
         """
         Take in new steps and find the paths that end with them.
@@ -79,8 +85,9 @@ class PathSearch:
         :param rewards: shape (steps, n_envs)
         :param terminals: 1 where the episode ended for good, shape (steps, n_envs)
         :param begins: True where a step does not go on from the one before it, shape (steps, n_envs)
-        :param matches: what the new observations match
-        :param final: what the *next* observations match, for the steps that end an episode
+        :param starts: those matches of the new observations from which bridges are wanted; transitions start at all of them
+        :param arrived: the expert states that the new observations match
+        :param final: the expert states that the *next* observations match, for the steps that end an episode
         """
         n_old = len(self._past.actions)
         shift = n_old * self.n_envs
@@ -90,21 +97,22 @@ class PathSearch:
             np.concatenate([self._past.rewards, rewards]),
             np.concatenate([self._past.terminals, terminals]),
             np.concatenate([self._past.episodes, last + np.cumsum(begins, axis=0)]),
-            Matches(*(np.concatenate(pair) for pair in zip(self._past.matches, _shifted(matches, shift), strict=True))),
+            Matches(*(np.concatenate(pair) for pair in zip(self._past.starts, _shifted(starts, shift), strict=True))),
         )
-        found = self._candidates(window, _shifted(matches, shift), _shifted(final, shift))
         self._past = self._newest(window)
-        return found
+        if len(window.starts.row) == 0:
+            return no_candidates(self.max_length)
+        arrived, final = (hits._replace(query=hits.query + shift) for hits in (arrived, final))
+        return self._candidates(window, arrived, final)
 
-    def _candidates(self, window: _Window, arrived: Matches, final: Matches) -> BridgeCandidates:
-        starts = window.matches
-        starting = np.flatnonzero(self._transition_of_observation[starts.observation] >= 0)
-        step, env = np.divmod(starts.row[starting], self.n_envs)
+    def _candidates(self, window: _Window, arrived: Hits, final: Hits) -> BridgeCandidates:
+        starts = window.starts
+        step, env = np.divmod(starts.row, self.n_envs)
         # every start with every length, those ending earlier first
-        length = np.repeat(np.arange(1, self.max_length + 1), len(starting))
-        start, step, env = (np.tile(array, self.max_length) for array in (starting, step, env))
-        ends_keys, ends = self._end_keys(window, arrived, final)
+        length = np.repeat(np.arange(1, self.max_length + 1), len(step))
+        start, step, env = (np.tile(array, self.max_length) for array in (np.arange(len(step)), step, env))
         key = self._path_keys(window, step, env, length)
+        ends_keys, ends = self._end_keys(key, arrived, final)
         n_observations = len(self._trajectory_ends)
         observation = starts.observation[start]
         # of the ends on the trajectory, the one furthest ahead but at most n steps
@@ -112,6 +120,8 @@ class PathSearch:
         position = np.searchsorted(ends_keys, key * n_observations + furthest, side="right") - 1
         found = np.flatnonzero((key >= 0) & (position >= 0))
         found = found[ends_keys[position[found]] > (key * n_observations + observation)[found]]
+        if len(found) == 0:
+            return no_candidates(self.max_length)
         end = ends_keys[position[found]] - key[found] * n_observations
         start, step, env, length, observation = start[found], step[found], env[found], length[found], observation[found]
         # in the order in which the agent was seen at the ends: at once where the episode ends, else with the next step
@@ -130,15 +140,23 @@ class PathSearch:
             window.terminals[step + length - 1, env],
         )
 
-    def _end_keys(self, window: _Window, arrived: Matches, final: Matches) -> tuple[np.ndarray, Matches]:
+    def _end_keys(self, path_keys: np.ndarray, arrived: Hits, final: Hits) -> tuple[np.ndarray, Matches]:
         """
-        Sort the places where a path can end; two for every row: a state in the middle of an episode, and an episode's last.
+        Sort the places where paths end; two for every row: a state in the middle of an episode, and an episode's last.
 
         :return: sorted keys that say where and at which expert observation, and the matches in the same order
         """
-        places = np.concatenate([2 * arrived.row, 2 * (final.row + self.n_envs) + 1])
-        ends = Matches(*(np.concatenate(pair) for pair in zip(arrived, final, strict=True)))
-        keys = places * len(self._trajectory_ends) + ends.observation
+        place, final_place = 2 * arrived.query, 2 * (final.query + self.n_envs) + 1
+        asked = np.zeros(max(array.max(initial=0) for array in (place, final_place, path_keys)) + 1, dtype=bool)
+        asked[path_keys[path_keys >= 0]] = True
+        ends = self._observed_at(
+            Hits(
+                np.concatenate([place[asked[place]], final_place[asked[final_place]]]),
+                np.concatenate([arrived.row[asked[place]], final.row[asked[final_place]]]),
+                np.concatenate([arrived.distance[asked[place]], final.distance[asked[final_place]]]),
+            )
+        )
+        keys = ends.row * len(self._trajectory_ends) + ends.observation
         order = np.argsort(keys, kind="stable")
         return keys[order], Matches(*(array[order] for array in ends))
 
@@ -164,14 +182,14 @@ class PathSearch:
 
     def _newest(self, window: _Window) -> _Window:
         dropped = max(len(window.actions) - self.max_length, 0)
-        kept = window.matches.row >= dropped * self.n_envs
-        matches = Matches(*(array[kept] for array in window.matches))
+        kept = window.starts.row >= dropped * self.n_envs
+        starts = Matches(*(array[kept] for array in window.starts))
         return _Window(
             window.actions[dropped:],
             window.rewards[dropped:],
             window.terminals[dropped:],
             window.episodes[dropped:],
-            _shifted(matches, -dropped * self.n_envs),
+            _shifted(starts, -dropped * self.n_envs),
         )
 
     def _nothing(self) -> _Window:

@@ -286,11 +286,11 @@ def test_a_bridge_that_ended_the_episode_for_good() -> None:
 
 
 def test_next_to_bridges_the_others_are_what_they_were() -> None:
-    """A feasible transition keeps its own action and reward, although the path of one step is a bridge as well."""
+    """A feasible transition keeps its own action and reward, and no bridge is searched for it."""
     knowledge = with_a_bridge([5, 6, 7], [1, 3])
     observe(knowledge, episode((5, 0, 6, 7.0), (6, 2, 7, 8.0), terminal=True), *trying_all_at(5))
     assert knowledge.feasibility.tolist() == [FEASIBLE, FEASIBLE, INFEASIBLE]
-    assert knowledge.bridges.length.tolist() == [1, 1, 3]
+    assert knowledge.bridges.length.tolist() == [0, 0, 3]
     assert knowledge.bridged(np.arange(3)).tolist() == [False, False, True]
     looked_up = knowledge.transitions(np.array([1, 2, 0]))
     assert looked_up.actions.tolist() == [2, 2, 0]
