@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, ImitationSamples, TensorObservations
 from sb3_diiqn.common.callbacks import with_confidence_callback
 from sb3_diiqn.common.demonstration import ExpertDemonstration
+from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.transitions import Batch, Transitions, batch_of
 from sb3_diiqn.expert import Observations
 
@@ -69,9 +70,8 @@ class ImplicitImitation(ExpertDemonstration):
         batch = batch_of(agent, self._expert_transitions(samples), samples.expert.rows)
         demonstration = self._draw_demonstration()
         q_values, losses = self._element_wise_losses(batch, None if demonstration is None else demonstration.observations)
-        agent_losses, expert_losses = losses[:batch_size], losses[batch_size:]
-        phi = self._confidence(samples.expert, q_values.detach()[batch.row[batch_size:]], agent.actions)
-        loss = (agent_losses.sum() + (phi * (expert_losses - agent_losses[samples.expert.rows])).sum()) / batch_size
+        weights = self._weights(samples.expert, q_values.detach()[batch.row[batch_size:]], agent.actions)
+        loss = (weights * losses).sum() / batch_size
         if demonstration is not None:
             loss = loss + self._demonstration_loss(demonstration, q_values[-len(demonstration.confidence) :])
         self._optimize(loss)
@@ -94,16 +94,31 @@ class ImplicitImitation(ExpertDemonstration):
             expert.observations, expert.actions, expert.next_observations, expert.dones, expert.rewards, discounts
         )
 
-    def _confidence(self, expert: ExpertSamples, q_values: th.Tensor, agent_actions: th.Tensor) -> th.Tensor:
-        """Compute Phi for the expert samples, shape (n,); no gradient flows through it."""
-        values, row = q_values.cpu().numpy(), np.arange(len(expert.indices))
+    def _weights(self, expert: ExpertSamples, q_values: th.Tensor, agent_actions: th.Tensor) -> th.Tensor:
+        """
+        Compute how much each transition counts: Phi for the expert's, 1 - Phi for the agent's, 1 where it has none beside it.
+
+        :param expert: the expert's transitions, n of them
+        :param q_values: Q(s_e, .), shape (n, n_actions); no gradient flows through them
+        :param agent_actions: a_a, shape (batch_size, 1)
+        :return: shape (batch_size + n,)
+        """
+        phi = self._confidence(expert, q_values.cpu().numpy(), agent_actions.cpu().numpy())
+        weights = np.ones(len(agent_actions) + len(phi), dtype=np.float32)
+        weights[expert.rows] -= phi
+        weights[len(agent_actions) :] = phi
+        return th.as_tensor(weights, device=q_values.device)
+
+    def _confidence(self, expert: ExpertSamples, values: np.ndarray, agent_actions: np.ndarray) -> np.ndarray:
+        """Compute Phi for the expert samples, shape (n,)."""
+        row = np.arange(len(expert.indices))
         expert_value = values[row, expert.actions[:, 0].cpu().numpy()]
-        agent_value = values[row, agent_actions[expert.rows, 0].cpu().numpy()]
-        knowledge = self.knowledge
-        confidence = knowledge.confidence(expert.indices, expert_value, agent_value)  # type: ignore[union-attr]
-        knowledge.count_training(expert.indices)  # type: ignore[union-attr]
+        agent_value = values[row, agent_actions[expert.rows, 0]]
+        knowledge: Any = self.knowledge
+        confidence = knowledge.confidence(expert.indices, expert_value, agent_value)
+        knowledge.count_training(expert.indices)
         self._confidence_statistics.add(confidence, len(agent_actions))
-        return th.as_tensor(confidence.phi, dtype=q_values.dtype, device=q_values.device)
+        return np.asarray(confidence.phi)
 
     def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
         """
@@ -118,10 +133,12 @@ class ImplicitImitation(ExpertDemonstration):
 
     def _optimize(self, loss: th.Tensor) -> None:
         optimizer = self.policy.optimizer
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        th.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        # as zero_grad does, without the profiler's hooks
+        for parameter in parameters:
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip_gradients(parameters, self.max_grad_norm)
         optimizer.step()
 
     # --- collecting -------------------------------------------------------------------------------------------------

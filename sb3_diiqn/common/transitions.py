@@ -113,7 +113,7 @@ def _often_equal(observations: TensorObservations) -> bool:
 
 def _differ(own: TensorObservations, expert: TensorObservations, matched: np.ndarray) -> np.ndarray:
     if isinstance(own, dict) and isinstance(expert, dict):
-        return np.any([_differ(own[key], expert[key], matched) for key in own], axis=0)
+        return np.asarray(np.any([_differ(own[key], expert[key], matched) for key in own], axis=0))
     differ: np.ndarray = own.numpy()[matched] != expert.numpy()  # type: ignore[union-attr]
     return np.asarray(differ.reshape(len(matched), -1).any(axis=1))
 
