@@ -31,7 +31,7 @@ class ImplicitImitation(ExpertDemonstration):
     # of the host
     exploration_rate: float
     logger: Any
-    max_grad_norm: float
+    max_grad_norm: Any
     num_timesteps: int
     policy: Any
     _last_obs: Any

@@ -1,0 +1,112 @@
+"""DIIQN on QR-DQN (sb3-contrib): the same implicit imitation, with a distribution of returns instead of their mean."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, TypeVar
+
+import torch as th
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+
+from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.imitation import ImplicitImitation
+from sb3_diiqn.common.transitions import Batch, with_further
+from sb3_diiqn.diiqn.diiqn import DIIQN
+from sb3_diiqn.exceptions import MissingDependencyError
+
+try:
+    from sb3_contrib import QRDQN
+    from sb3_contrib.qrdqn.policies import QRDQNPolicy
+except ImportError as error:
+    raise MissingDependencyError("sb3_contrib", "contrib") from error
+
+SelfQRDIIQN = TypeVar("SelfQRDIIQN", bound="QRDIIQN")
+
+#: DIIQN's own arguments, which are keyword-only there, with their defaults.
+_IMITATION_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(DIIQN.__init__).parameters.items()
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+}
+
+
+class QRDIIQN(ImplicitImitation, QRDQN):
+    """
+    Deep implicit imitation for QR-DQN (Dabney et al. 2018, arXiv 1710.10044).
+
+    Takes all arguments of :class:`sb3_contrib.QRDQN` and the keyword arguments of :class:`~sb3_diiqn.DIIQN` that DQN does not
+    have, with the same defaults. Q-values, as the confidence and the margin loss need them, are the means of the quantiles.
+    Without expert data it is sb3-contrib's QRDQN, to the bit.
+
+    :raises ConfigurationError: if an argument is out of range or does not go together with another
+    :raises ExpertDataError: if the expert data is damaged or does not fit the environment
+    """
+
+    def __init__(
+        self,
+        policy: str | type[QRDQNPolicy],
+        env: GymEnv | str | None,
+        *args: Any,
+        _init_setup_model: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        imitation = {name: kwargs.pop(name, default) for name, default in _IMITATION_DEFAULTS.items()}
+        # QRDQN writes its optimizer into the caller's dictionary
+        if kwargs.get("policy_kwargs") is not None:
+            kwargs["policy_kwargs"] = dict(kwargs["policy_kwargs"])
+        kwargs["_init_setup_model"] = False
+        super().__init__(policy, env, *args, **kwargs)  # type: ignore[arg-type]
+        self._set_imitation_arguments(**imitation)
+        if _init_setup_model:
+            self._setup_model()
+
+    def learn(
+        self: SelfQRDIIQN,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str = "QRDIIQN",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfQRDIIQN:
+        """
+        Learn from the environment and the expert data. Takes QRDQN's arguments.
+
+        :return: the model
+        :raises MissingExpertDataError: if the model was loaded and its expert data is not there
+        """
+        self._require_expert()
+        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
+
+    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
+        with th.no_grad():
+            next_quantiles = self.quantile_net_target(batch.next_observations)
+            greedy = next_quantiles.mean(dim=1).argmax(dim=1)
+            next_quantiles = _of_actions(next_quantiles, greedy)[batch.next_row]
+            targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_quantiles
+        quantiles = self.quantile_net(with_further(batch.observations, also))
+        chosen = _of_actions(quantiles[batch.row], batch.actions.squeeze(1))
+        return quantiles.mean(dim=1), quantile_huber_losses(chosen, targets)
+
+
+def quantile_huber_losses(quantiles: th.Tensor, targets: th.Tensor) -> th.Tensor:
+    """
+    Compute the quantile regression loss of each transition (equations 9 and 10 of Dabney et al. 2018, with kappa = 1).
+
+    :param quantiles: estimated quantiles of the return, shape (n, n_quantiles)
+    :param targets: samples of its target, shape (n, n_targets)
+    :return: the sum over the quantiles of the mean over the targets, shape (n,)
+    """
+    n_quantiles = quantiles.shape[1]
+    midpoints = (th.arange(n_quantiles, device=quantiles.device, dtype=quantiles.dtype) + 0.5) / n_quantiles
+    shape = (len(quantiles), n_quantiles, targets.shape[1])
+    expected, sampled = quantiles.unsqueeze(2).expand(shape), targets.unsqueeze(1).expand(shape)
+    huber = th.nn.functional.smooth_l1_loss(expected, sampled, reduction="none")
+    weights = (midpoints.view(1, -1, 1) - (sampled < expected).to(quantiles.dtype)).abs()
+    losses: th.Tensor = (weights * huber).mean(dim=2).sum(dim=1)
+    return losses
+
+
+def _of_actions(quantiles: th.Tensor, actions: th.Tensor) -> th.Tensor:
+    """Select the quantiles of one action each: (n, n_quantiles, n_actions) to (n, n_quantiles)."""
+    return quantiles[th.arange(len(actions), device=actions.device), :, actions]
