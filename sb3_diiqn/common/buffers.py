@@ -15,7 +15,7 @@ from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference import NO_MATCH, AgentTransitions, ExpertKnowledge
 
 TensorObservations = th.Tensor | dict[str, th.Tensor]
-ExpertReward = Literal["matched", "agent"]
+ExpertReward = Literal["matched", "agent", "recorded"]
 
 # making a generator takes longer than drawing a batch from it
 _TWIN = np.random.RandomState(0)
@@ -60,8 +60,8 @@ class ExpertMatchingMixin:
 
     :param knowledge: expert data and what has been learned about it
     :param expert_reward: reward of an expert transition: ``"matched"``, what the agent itself got on the transition from which
-        the action was inferred; or ``"agent"``, what it got on the transition that the expert's was matched with (the paper's
-        tuple has this one reward)
+        the action was inferred; ``"agent"``, what it got on the transition that the expert's was matched with (the paper's
+        tuple has this one reward); or ``"recorded"``, what the expert data have
     """
 
     # a long rollout is matched in portions, which bounds the memory for comparing
@@ -181,10 +181,11 @@ class ExpertMatchingMixin:
         indices = indices[rows]
         expert = self.knowledge.transitions(indices)
         rewards, dones = expert.rewards, expert.terminals
-        if self.expert_reward == "agent":
-            steps, envs, bridged = steps[rows], envs[rows], self.knowledge.bridged(indices)
-            rewards = np.where(bridged, rewards, self.rewards[steps, envs])
-            dones = np.where(bridged, dones, self._terminals(steps, envs))
+        if self.expert_reward != "matched":
+            instead_rewards, instead_dones = self._other_rewards(indices, steps[rows], envs[rows])
+            # a bridge has its own
+            bridged = self.knowledge.bridged(indices)
+            rewards, dones = np.where(bridged, rewards, instead_rewards), np.where(bridged, dones, instead_dones)
         return ExpertSamples(
             rows,
             indices,
@@ -195,6 +196,12 @@ class ExpertMatchingMixin:
             self._column(self._normalize_reward(rewards, env)),  # type: ignore[attr-defined]
             self._column(expert.steps),
         )
+
+    def _other_rewards(self, indices: np.ndarray, steps: np.ndarray, envs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.expert_reward == "agent":
+            return self.rewards[steps, envs], self.dones[steps, envs] * (1 - self.timeouts[steps, envs])
+        expert: Any = self.knowledge.expert
+        return expert.rewards[indices], expert.terminals[indices].astype(np.float32)
 
     def _agent_transitions(self, steps: np.ndarray) -> AgentTransitions:
         def flat(array: np.ndarray) -> np.ndarray:
@@ -212,9 +219,6 @@ class ExpertMatchingMixin:
             dones * (1 - timeouts),
             dones,
         )
-
-    def _terminals(self, steps: np.ndarray, envs: np.ndarray) -> np.ndarray:
-        return np.asarray(self.dones[steps, envs] * (1 - self.timeouts[steps, envs]))
 
     def _to_tensors(self, observations: Observations, env: VecNormalize | None) -> TensorObservations:
         normalized = self._normalize_obs(observations, env)  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import os
 import pathlib
 import warnings
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
@@ -99,8 +99,8 @@ class ExpertSide:
     def _check_settings(self) -> None:
         self._settings(InferenceSettings)
         self._settings(GuidanceSettings)
-        if self.expert_reward not in {"matched", "agent"}:
-            raise ConfigurationError(f"expert_reward={self.expert_reward!r}: it must be 'matched' or 'agent'")
+        if self.expert_reward not in get_args(ExpertReward):
+            raise ConfigurationError(f"expert_reward={self.expert_reward!r}: it must be 'matched', 'agent' or 'recorded'")
 
     def _settings(self, settings_class: type[Settings]) -> Settings:
         """Collect, and thereby check, the arguments that make up the settings of one part of the method."""
@@ -118,6 +118,8 @@ class ExpertSide:
             raise ExpertDataError(f"the expert data {data!r} has no transition: at least one is needed")
         if self._expert_content_hash not in {None, data.content_hash}:
             warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
+        if self.expert_reward == "recorded" and data.rewards is None:
+            raise ConfigurationError("expert_reward='recorded': the expert data has no rewards; use 'matched' or 'agent'")
         self._expert_content_hash = data.content_hash
         if self.env is not None:
             # kept for a model that is loaded without an environment

@@ -46,8 +46,8 @@ class DIIQN(ImplicitImitation, DQN):
     :param max_inference_error: err_max of the paper, in (0, 1]; an action that was inferred from a transition this far away
         has no confidence
     :param expert_reward: the reward (and end of episode) in the expert's loss: ``"matched"``, what the agent saw on the
-        transition from which the action was inferred, or ``"agent"``, what it saw on the transition that the expert's is
-        compared with (the paper's tuple)
+        transition from which the action was inferred; ``"agent"``, what it saw on the transition that the expert's is compared
+        with (the paper's tuple); or ``"recorded"``, what the expert data have, if they have rewards
     :param guidance_share: share of the exploratory steps, in [0, 1], that follow the expert's inferred actions, in contiguous
         stretches; 0 is the paper's exploration
     :param guidance_length: mean length of such a stretch in steps

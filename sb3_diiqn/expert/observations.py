@@ -190,6 +190,12 @@ class ExpertObservations:
         transitions[self.observation_index] = np.arange(self.n_transitions)
         return read_only(transitions)
 
+    @cached_property
+    def terminals(self) -> np.ndarray:
+        """(n_transitions,) bool: whether the episode really ended with the transition."""
+        is_last = self.observation_index + 2 == self.offsets[self.trajectory_index + 1]
+        return read_only(is_last & self.terminated[self.trajectory_index])
+
     def current(self, indices: Any) -> Observations:
         """The observations s_i of the given transitions.
 

@@ -44,8 +44,8 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"max_training_count": 1.5}, "max_training_count=1.5.*whole number"),
     ({"max_inference_error": 0}, r"max_inference_error=0.*in \(0, 1\]"),
     ({"max_inference_error": 1.1}, r"max_inference_error=1.1.*in \(0, 1\]"),
-    ({"expert_reward": "both"}, "expert_reward='both'.*'matched' or 'agent'"),
-    ({"expert_reward": None}, "expert_reward=None.*'matched' or 'agent'"),
+    ({"expert_reward": "both"}, "expert_reward='both'.*'matched', 'agent' or 'recorded'"),
+    ({"expert_reward": None}, "expert_reward=None.*'matched', 'agent' or 'recorded'"),
     ({"guidance_share": 1.5}, r"guidance_share=1.5.*in \[0, 1\]"),
     ({"guidance_share": -0.1}, r"guidance_share=-0.1.*in \[0, 1\]"),
     ({"guidance_length": 0}, "guidance_length=0.*at least 1"),
@@ -192,3 +192,8 @@ def test_the_plain_buffer_chosen_by_class_has_no_n_steps() -> None:
 def test_n_steps_where_there_are_none() -> None:
     with pytest.raises(DIIQNError, match="n_steps=3.*2.7"):
         make(n_steps=3)
+
+
+def test_recorded_rewards_have_to_be_there() -> None:
+    with pytest.raises(ConfigurationError, match="expert_reward='recorded'.*no rewards.*'matched' or 'agent'"):
+        make(expert_reward="recorded")

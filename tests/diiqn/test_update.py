@@ -21,7 +21,9 @@ N_STATES, N_ACTIONS = 5, 3
 GAMMA, LEARNING_RATE = 0.8, 0.3
 BATCH = 12
 
-EXPERT = ExpertObservations.from_trajectories([np.array(rooms) for rooms in ([0, 1, 2, 1, 3, 0], [2, 0, 1, 2])])
+ROOMS = [np.array(rooms) for rooms in ([0, 1, 2, 1, 3, 0], [2, 0, 1, 2])]
+RECORDED = [0.5, -1.0, 2.0, 0.0, 3.0, -0.25, 1.5, 4.0]
+EXPERT = ExpertObservations.from_trajectories(ROOMS, terminated=[False, True], rewards=[RECORDED[:5], RECORDED[5:]])
 PAIRS = [(0, 1), (1, 2), (2, 1), (1, 3), (3, 0), (2, 0), (0, 1), (1, 2)]
 
 needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stable-Baselines3 has no n-step returns")
@@ -157,6 +159,8 @@ class TabularDIIQN:
         if self.expert_reward == "agent":
             own = self.steps[step][env]
             reward, terminal = own.reward, float(own.done and not own.cut)
+        if self.expert_reward == "recorded":
+            reward, terminal = RECORDED[index], float(index == len(PAIRS) - 1)
         return index, Sample(now, self.tables.action[index], later, reward, terminal, GAMMA)
 
     def phi(self, index: int, expert: Sample, agent_action: int) -> float:
@@ -241,7 +245,7 @@ def check(
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("expert_reward", ["matched", "agent"])
+@pytest.mark.parametrize("expert_reward", ["matched", "agent", "recorded"])
 @pytest.mark.parametrize("n_updates", [1, 8])
 def test_update_equals_the_tables(seed: int, expert_reward: str, n_updates: int) -> None:
     tables = check(seed, n_updates, expert_reward=expert_reward)

@@ -38,6 +38,7 @@ def test_hand_computed_indices(data: ExpertObservations) -> None:
     assert data.position.tolist() == [0, 1, 0]
     assert data.transition_of_observation.tolist() == [0, 1, -1, 2, -1]
     assert data.terminated.tolist() == [True, False]
+    assert data.terminals.tolist() == [False, True, False]
     assert data.rewards is not None and data.rewards.tolist() == [1, 2, 3]
     assert data.current([0, 2]).tolist() == [[0], [10]]
     assert data.next(np.array([2, 1, 1])).tolist() == [[11], [2], [2]]
