@@ -36,18 +36,21 @@ def n_steps_argument(n_steps: int) -> dict[str, Any]:
     return {}
 
 
+#: The fused form of Adam, the same arithmetic in one call; on the CPU it exists since torch 2.4.
+FUSED: dict[str, Any] = {"fused": True} if tuple(int(part) for part in th.__version__.split(".")[:2]) >= (2, 4) else {}
+
+
 def with_fused_optimizer(policy_kwargs: dict[str, Any], policy_class: type[BasePolicy]) -> dict[str, Any]:
     """
-    Ask for the fused form of Adam, the same arithmetic in one call, unless the user chose an optimizer or its arguments.
+    Ask for the fused form of Adam, unless the user chose another optimizer, or its form.
 
     :param policy_kwargs: the user's arguments of the policy, which stay as they are
     :param policy_class: the policy, which may be the user's own and have another optimizer
     """
-    # on the CPU it exists since torch 2.4
-    available = tuple(int(part) for part in th.__version__.split(".")[:2]) >= (2, 4)
-    optimizer = inspect.signature(policy_class.__init__).parameters.get("optimizer_class")
-    if optimizer is None or optimizer.default is not th.optim.Adam:
+    parameter = inspect.signature(policy_class.__init__).parameters.get("optimizer_class")
+    if parameter is None or policy_kwargs.get("optimizer_class", parameter.default) is not th.optim.Adam:
         return policy_kwargs
-    if not available or {"optimizer_class", "optimizer_kwargs"} & policy_kwargs.keys():
+    arguments = policy_kwargs.get("optimizer_kwargs") or {}
+    if {"fused", "foreach", "differentiable"} & arguments.keys():
         return policy_kwargs
-    return {**policy_kwargs, "optimizer_kwargs": {"fused": True}}
+    return {**policy_kwargs, "optimizer_kwargs": {**FUSED, **arguments}}

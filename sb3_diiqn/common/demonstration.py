@@ -40,6 +40,10 @@ class ExpertDemonstration(ExpertSide):
 
     inverse_dynamics: InverseDynamics | None = None
 
+    #: the network for the inverse dynamics learns from the batch of one in so many updates
+    inverse_dynamics_interval = 4
+    _n_batches = 0
+
     def _setup_model(self) -> None:
         super()._setup_model()
         self._demonstration_generator = np.random.default_rng(self._seed(3))
@@ -91,7 +95,10 @@ class ExpertDemonstration(ExpertSide):
         return weight * (samples.confidence * losses).mean()
 
     def _learn_inverse_dynamics(self) -> None:
-        if self.inverse_dynamics is not None:
+        if self.inverse_dynamics is None:
+            return
+        self._n_batches += 1
+        if self._n_batches % self.inverse_dynamics_interval == 0:
             self.inverse_dynamics.learn(*self.replay_buffer.drawn_steps(self._vec_normalize_env))
 
     def _estimate(self, indices: np.ndarray, observations: Any, next_observations: Any) -> ActionEstimates:

@@ -12,6 +12,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Combine
 from torch import nn
 
 from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.compatibility import FUSED
 
 
 class InverseDynamics(nn.Module):
@@ -43,7 +44,7 @@ class InverseDynamics(nn.Module):
             nn.ReLU(),
             nn.Linear(width, n_actions),
         )
-        self.optimizer = th.optim.Adam(self.parameters(), lr=learning_rate)
+        self.optimizer = th.optim.Adam(self.parameters(), lr=learning_rate, **FUSED)
 
     def forward(self, observations: TensorObservations, next_observations: TensorObservations) -> th.Tensor:
         """

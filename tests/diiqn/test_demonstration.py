@@ -55,7 +55,9 @@ def parameters_of(network: th.nn.Module) -> list[np.ndarray]:
     ],
 )
 def test_the_network_finds_the_experts_actions_whatever_the_observations(look: str, n_envs: int) -> None:
-    model = make(look, n_envs, **INVERSE, exploration_fraction=1.0, exploration_final_eps=1.0, gradient_steps=4).learn(400)
+    model = make(look, n_envs, **INVERSE, exploration_fraction=1.0, exploration_final_eps=1.0, gradient_steps=4)
+    model.inverse_dynamics_interval = 1
+    model.learn(400)
     estimates = model.estimate_actions(np.arange(2 * (LENGTH - 1)))
     assert estimates.plausible[:, RIGHT].all()
     assert estimates.plausible.sum() == 2 * (LENGTH - 1)
@@ -75,7 +77,9 @@ def test_the_nearest_transition_is_believed_with_zeta() -> None:
 def test_with_n_step_returns_the_network_learns_from_single_steps() -> None:
     """Three steps to the right and two to the left would look like one to the right."""
     arguments = {**INVERSE, "n_steps": 3, "gradient_steps": 4, "exploration_fraction": 1.0, "exploration_final_eps": 1.0}
-    estimates = make(**arguments).learn(500).estimate_actions(np.arange(LENGTH - 1))
+    model = make(**arguments)
+    model.inverse_dynamics_interval = 1
+    estimates = model.learn(500).estimate_actions(np.arange(LENGTH - 1))
     assert estimates.plausible.tolist() == [[False, True]] * (LENGTH - 1)
 
 
@@ -201,3 +205,11 @@ def test_a_loaded_model_learns_on(tmp_path: Path) -> None:
     loaded.learn(100, reset_num_timesteps=False)
     after = parameters_of(loaded.inverse_dynamics)  # type: ignore[arg-type]
     assert any((one != other).any() for one, other in zip(before, after, strict=True))
+
+
+def test_the_network_learns_from_every_fourth_batch() -> None:
+    model = make(**INVERSE, gradient_steps=1, train_freq=1)
+    learned: list[int] = []
+    model.inverse_dynamics.learn = lambda *batch: learned.append(len(batch[1]))  # type: ignore[assignment,method-assign,union-attr]
+    model.learn(model.learning_starts + 10)
+    assert len(learned) == 10 // 4
