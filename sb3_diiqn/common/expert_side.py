@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_w
 from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
 from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
+from sb3_diiqn.common.presets import with_preset
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.storage import npz_path
@@ -51,17 +52,21 @@ class ExpertSide:
     replay_buffer_kwargs: dict[str, Any]
     seed: int | None
 
-    def _set_imitation_arguments(self, expert_data: ExpertData, expert_reward: ExpertReward, **settings: Any) -> None:
+    def _set_imitation_arguments(
+        self, expert_data: ExpertData, expert_reward: ExpertReward, preset: str, **settings: Any
+    ) -> None:
         """
         Keep the arguments under their own names, from where :meth:`_setup_model` takes them, also after loading.
 
         :param expert_data: the expert data, a path to it, or None
         :param expert_reward: see :class:`~sb3_diiqn.common.buffers.ExpertMatchingMixin`
+        :param preset: name of the preset, see :func:`~sb3_diiqn.common.presets.with_preset`
         :param settings: the fields of ``InferenceSettings`` and ``GuidanceSettings``
         """
         self.expert_data = expert_data
         self.expert_reward = expert_reward
-        for name, value in settings.items():
+        self.preset = preset
+        for name, value in with_preset(preset, settings).items():
             setattr(self, name, value)
         self._expert: ExpertObservations | None = None
         self._expert_content_hash: str | None = None

@@ -48,6 +48,8 @@ class DIIQN(ImplicitImitation, DQN):
     :param expert_reward: the reward (and end of episode) in the expert's loss: ``"matched"``, what the agent saw on the
         transition from which the action was inferred; ``"agent"``, what it saw on the transition that the expert's is compared
         with (the paper's tuple); or ``"recorded"``, what the expert data have, if they have rewards
+    :param preset: ``"paper"``, the published method, or ``"guided"``: which parts are in use. It sets those of the following
+        arguments that are None, see :data:`sb3_diiqn.common.presets.PRESETS`
     :param guidance_share: share of the exploratory steps, in [0, 1], that follow the expert's inferred actions, in contiguous
         stretches; 0 is the paper's exploration
     :param guidance_length: mean length of such a stretch in steps
@@ -100,11 +102,12 @@ class DIIQN(ImplicitImitation, DQN):
         max_training_count: int = 150_000,
         max_inference_error: float = 0.03,
         expert_reward: ExpertReward = "matched",
-        guidance_share: float = 0.0,
-        guidance_length: float = 20,
-        inference: str = "nearest",
-        margin_weight: float = 0.0,
-        margin: float = 0.8,
+        preset: str = "paper",
+        guidance_share: float | None = None,
+        guidance_length: float | None = None,
+        inference: str | None = None,
+        margin_weight: float | None = None,
+        margin: float | None = None,
         margin_batch_size: int = 16,
     ) -> None:
         super().__init__(
@@ -139,6 +142,7 @@ class DIIQN(ImplicitImitation, DQN):
         self._set_imitation_arguments(
             expert_data,
             expert_reward,
+            preset,
             similarity_metric=similarity_metric,
             similarity_threshold=similarity_threshold,
             n_neighbors=n_neighbors,

@@ -1,0 +1,41 @@
+"""Named choices of those arguments that say which parts of the method are in use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sb3_diiqn.exceptions import ConfigurationError
+
+#: For each preset, the arguments that it sets where the user leaves them None.
+PRESETS: dict[str, dict[str, Any]] = {
+    # the published method
+    "paper": {
+        "inference": "nearest",
+        "guidance_share": 0.0,
+        "guidance_length": 20,
+        "margin_weight": 0.0,
+        "margin": 0.8,
+    },
+    # part of the exploration follows the expert, also where no own transition is near its
+    "guided": {
+        "inference": "inverse_dynamics",
+        "guidance_share": 0.5,
+        "guidance_length": 20,
+        "margin_weight": 0.0,
+        "margin": 0.8,
+    },
+}
+
+
+def with_preset(preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """
+    Fill in a preset where an argument is None.
+
+    :param preset: key of :data:`PRESETS`
+    :param arguments: the user's arguments
+    :raises ConfigurationError: if there is no such preset
+    """
+    if preset not in PRESETS:
+        raise ConfigurationError(f"preset={preset!r}: it must be one of {', '.join(map(repr, PRESETS))}")
+    chosen = PRESETS[preset]
+    return {name: chosen[name] if value is None and name in chosen else value for name, value in arguments.items()}

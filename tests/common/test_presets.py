@@ -1,0 +1,40 @@
+"""Presets: what they set, and what the user sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sb3_diiqn import DIIQN, HADIIQN
+from sb3_diiqn.common.presets import PRESETS
+from sb3_diiqn.exceptions import ConfigurationError
+from tests.helpers import TINY, LineEnv, right_walks
+
+
+def make(algorithm: type[DIIQN] = DIIQN, **arguments: Any) -> DIIQN:
+    return algorithm("MlpPolicy", LineEnv(), **TINY, expert_data=right_walks(), **arguments)
+
+
+@pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_sets_what_the_user_leaves_out(algorithm: type[DIIQN], preset: str) -> None:
+    model = make(algorithm, preset=preset)
+    assert {name: getattr(model, name) for name in PRESETS[preset]} == PRESETS[preset]
+
+
+def test_what_the_user_says_counts() -> None:
+    model = make(preset="guided", guidance_share=0.0, margin_weight=0.25)
+    assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.25, "inverse_dynamics")
+
+
+def test_the_default_is_the_published_method() -> None:
+    model = make()
+    assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.0, "nearest")
+    assert model._guidance is None and model.inverse_dynamics is None
+
+
+@pytest.mark.parametrize("preset", ["best", None, 3])
+def test_there_is_no_other(preset: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"preset={preset!r}.*'paper', 'guided'"):
+        make(preset=preset)
