@@ -18,12 +18,16 @@ SearchSpace: TypeAlias = "Mapping[str, Suggest]"
 Sampler: TypeAlias = "Callable[[Trial, int, int, dict[str, Any]], dict[str, Any]]"
 
 
-def _number(low: float, high: float, log: bool = False) -> Suggest:
-    return lambda trial, name: trial.suggest_float(name, low, high, log=log)
+def _number(low: float, high: float, log: bool = False, step: float | None = None) -> Suggest:
+    return lambda trial, name: trial.suggest_float(name, low, high, log=log, step=step)
 
 
 def _integer(low: int, high: int, log: bool = False) -> Suggest:
     return lambda trial, name: trial.suggest_int(name, low, high, log=log)
+
+
+def _choice(*choices: str) -> Suggest:
+    return lambda trial, name: trial.suggest_categorical(name, choices)
 
 
 DQN_SPACE: SearchSpace = {
@@ -44,6 +48,9 @@ IMITATION_SPACE: SearchSpace = {
     "max_inference_error": _number(0.003, 0.3, log=True),
     "guidance_share": _number(0.0, 0.9),
     "guidance_length": _integer(2, 100, log=True),
+    "inference": _choice("nearest", "inverse_dynamics"),
+    "margin_weight": _number(0.0, 1.0, step=0.25),  # in steps, so that 0, which turns it off, is tried as well
+    "margin": _number(0.05, 2.0, log=True),
 }
 BRIDGING_SPACE: SearchSpace = {
     "infeasibility_threshold": _number(0.003, 0.3, log=True),

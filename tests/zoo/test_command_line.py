@@ -10,7 +10,7 @@ import pytest
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.zoo.__main__ import main
 from sb3_diiqn.zoo.configurations import ExpertFile
-from tests.zoo.conftest import Start, output_of, record_random
+from tests.zoo.conftest import Start, record_random
 
 MAZE = "sb3_diiqn/Maze2D-v0"
 SHORT = ("--eval-freq", "100", "--eval-episodes", "1", "--num-threads", "1")
@@ -25,7 +25,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_train_continue_enjoy_record_plot(workplace: Path, start: Start) -> None:
+def test_train_continue_enjoy_record_plot(
+    workplace: Path, start_python: Start, start_zoo: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a user does, one after the other; the first time with a script and a configuration of the user's own."""
     record_random(ExpertFile(MAZE, 0.5), workplace / "expert_data")
     (workplace / "own.py").write_text(OWN_SCRIPT)
@@ -33,7 +35,7 @@ def test_train_continue_enjoy_record_plot(workplace: Path, start: Start) -> None
         f'{MAZE}: {{policy: MlpPolicy, n_timesteps: 300, learning_starts: 50, expert_data: "expert_data/sb3_diiqn-Maze2D-v0-0.5.npz"}}'
     )
     common = ("--algo", "diiqn", "--env", MAZE, *SHORT, "--save-replay-buffer")
-    output = output_of(start("own.py", *common, "--conf-file", "own.yml", "-tb", "tb", "--log-interval", 1))
+    output = start_python("own.py", *common, "--conf-file", "own.yml", "-tb", "tb", "--log-interval", 1)()
     assert "Loading hyperparameters from: own.yml" in output
     first = workplace / "logs" / "diiqn" / "sb3_diiqn-Maze2D-v0_1"
     assert {"sb3_diiqn-Maze2D-v0.zip", "best_model.zip", "evaluations.npz", "replay_buffer.pkl"} <= {
@@ -41,20 +43,18 @@ def test_train_continue_enjoy_record_plot(workplace: Path, start: Start) -> None
     }
     assert list((workplace / "tb").rglob("events.out.tfevents.*"))
 
-    zoo = ("-m", "sb3_diiqn.zoo")
-    model = first / "sb3_diiqn-Maze2D-v0.zip"
-    output = output_of(start(*zoo, "train", *common, "-n", 200, "-i", model))
+    output = start_python("-m", "sb3_diiqn.zoo", "train", *common, "-n", 200, "-i", first / "sb3_diiqn-Maze2D-v0.zip")()
     assert "Loading pretrained agent" in output and "Loading replay buffer" in output
     assert (first.with_name("sb3_diiqn-Maze2D-v0_2") / "sb3_diiqn-Maze2D-v0.zip").exists()
 
     (workplace / "expert_data").rename(workplace / "elsewhere")  # playing needs no expert data
-    played = [
-        start(*zoo, "enjoy", *common[:4], "-f", "logs", "-n", 450, "--no-render", "--load-best"),
-        start(*zoo, "record_video", *common[:4], "-f", "logs", "-n", 20, "-o", "videos"),
-        start(*zoo, "plot", "-a", "diiqn", "-e", "sb3_diiqn-Maze2D-v0", "-f", "logs", "-w", 1),
-    ]
-    outputs = [output_of(process) for process in played]
-    assert "Mean reward: -4.00" in outputs[0] or "Mean reward: 0." in outputs[0]
+    enjoy = start_zoo("enjoy", *common[:4], "-f", "logs", "-n", 450, "--no-render", "--load-best")
+    record_video = start_zoo("record_video", *common[:4], "-f", "logs", "-n", 20, "-o", "videos")
+    monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
+    assert main(["plot", "-a", "diiqn", "-e", "sb3_diiqn-Maze2D-v0", "-f", "logs", "-w", "1"]) == 0
+    output = enjoy()
+    assert "Mean reward: -4.00" in output or "Mean reward: 0." in output
+    record_video()
     (video,) = (workplace / "videos").glob("*.mp4")
     assert video.stat().st_size > 1000
 

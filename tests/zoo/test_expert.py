@@ -77,7 +77,7 @@ def test_clipping_to_the_bounds() -> None:
 @pytest.mark.slow
 def test_trained_expert(workplace: Path) -> None:
     """In so few steps MountainCar is not solved: final, random and chosen return are the same, at the first evaluation."""
-    settings = "policy: MlpPolicy, n_timesteps: 20, learning_starts: 5, learning_rate: 0.0023, policy_kwargs: {net_arch: [16]}"
+    settings = "policy: MlpPolicy, n_timesteps: 3, learning_starts: 1, learning_rate: 0.0023, policy_kwargs: {net_arch: [16]}"
     (workplace / "own.yml").write_text(f"MountainCar-v0: {{{settings}}}")
     options = ("--env", "MountainCar-v0", "--quality", 0.25, "--conf-file", "own.yml")
     assert expert(*options, "--n-steps", 400) == 0

@@ -22,10 +22,13 @@ class EndOfRange:
     def __init__(self, highest: bool) -> None:
         self.highest = highest
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool, step: float | None = None) -> int:
         return high if self.highest else low
 
     suggest_float = suggest_int
+
+    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
+        return choices[-1 if self.highest else 0]
 
 
 def test_conversion() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,8 @@ from sb3_diiqn.exceptions import ExpertDataError
 from sb3_diiqn.zoo.__main__ import main
 from sb3_diiqn.zoo.configurations import ExpertFile
 from sb3_diiqn.zoo.experiment import open_storage
-from sb3_diiqn.zoo.search_spaces import DQN_SPACE, IMITATION_SPACE, convert
-from tests.zoo.conftest import Start, output_of, record_random
+from sb3_diiqn.zoo.search_spaces import DQN_SPACE, IMITATION_SPACE, convert, sampler
+from tests.zoo.conftest import ROOT, Start, record_random
 
 MAZE = "sb3_diiqn/Maze2D-v0"
 # short episodes, and no updates that would take time
@@ -38,14 +41,14 @@ def shared(storage: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_one_worker_then_two_then_a_trial_again(workplace: Path, start: Start) -> None:
+def test_one_worker_then_two_then_a_trial_again(workplace: Path, start_zoo: Start) -> None:
     storage = "studies/maze.log"
-    optimize = ["-m", "sb3_diiqn.zoo", *OPTIMIZE, *shared(storage)]
-    output_of(start(*optimize, "--n-trials", 2))
+    optimize = [*OPTIMIZE, *shared(storage)]
+    start_zoo(*optimize, "--n-trials", 2)()
     assert len(load(storage).trials) == 2
-    workers = [start(*optimize, "--n-trials", 3) for _ in range(2)]
-    for worker in workers:
-        output_of(worker)
+    workers = [start_zoo(*optimize, "--n-trials", 3) for _ in range(2)]
+    for wait_for in workers:
+        wait_for()
     trials = load(storage).trials
     assert [trial.number for trial in trials] == list(range(8))
     assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
@@ -53,7 +56,7 @@ def test_one_worker_then_two_then_a_trial_again(workplace: Path, start: Start) -
     assert trials[0].params.keys() == {*DQN_SPACE, *IMITATION_SPACE}
 
     chosen = ["--trial-id", "0", *shared(storage), "--eval-freq", "-1"]
-    output_of(start("-m", "sb3_diiqn.zoo", "train", *TRIAL, *chosen))
+    start_zoo("train", *TRIAL, *chosen)()
     (config,) = (workplace / "logs" / "diiqn").glob("*/*/config.yml")
     used = _pairs(config)
     arguments = convert(trials[0].params)
@@ -139,3 +142,26 @@ def test_trial_without_study(workplace: Path, capsys: pytest.CaptureFixture[str]
     optuna.create_study(study_name="study", storage=open_storage("study.log"))
     assert main(["train", *TRIAL, "--trial-id", "7", *shared("study.log")]) == 2
     assert "has 0 trials" in capsys.readouterr().err
+
+
+def test_report(workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.create_study(study_name="study", storage=open_storage("study.log"), direction="maximize")
+    for value in range(8):
+        trial = study.ask()
+        sampler(IMITATION_SPACE)(trial, 0, 1, {})
+        study.tell(trial, value)
+    monkeypatch.setattr(sys, "argv", ["study_report.py", "study.log", "study", "report"])
+    runpy.run_path(str(ROOT / "examples" / "study_report.py"), run_name="__main__")
+
+    output = capsys.readouterr().out
+    assert output.startswith("8 trials: 8 complete\n") and "Settings of trial 7, whose value is 7:\n" in output
+    settings = yaml.safe_load(output.partition("value is 7:\n")[2])
+    best = convert(study.trials[7].params)
+    assert settings.pop("inference") == best.pop("inference")
+    assert settings == pytest.approx(best, abs=1e-4)
+    with open("report/trials.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["value"]) for row in rows] == list(range(8)) and {row["state"] for row in rows} == {"COMPLETE"}
+    assert rows[3]["n_neighbors"] == str(study.trials[3].params["n_neighbors"])
+    for name in ("importance.png", "slice.png"):
+        assert (workplace / "report" / name).read_bytes().startswith(b"\x89PNG")
