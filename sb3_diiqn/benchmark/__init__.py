@@ -36,8 +36,8 @@ Keys with a value behind them are optional, and that is their default::
 
     algorithms:
       NAME:
-        class: NAME               # key of sb3_diiqn.benchmark.algorithms.ALGORITHMS
-        settings: {}              # laid over the environment's
+        class: NAME               # key of sb3_diiqn.benchmark.algorithms.ALGORITHMS; the rivals are in docs/rivals.md
+        settings: {}              # laid over the environment's; gaifo, which is not made of DQN, has only these
         expert: {}                # laid over the environment's, such as {kind: random} for a control
 
     variations:                   # default: one, named "default", that changes nothing
@@ -62,6 +62,7 @@ but ``file``::
       epsilon: 0                  # share of random actions
       seed: 1000
       env_kwargs: {}              # laid over the environment's, such as another set of actions
+      shuffle: false              # true: a control, every s is paired with the s' of another transition at random
 
 ``train``: a DQN with the environment's settings, trained for ``n_timesteps`` (default: the environment's). With ``share`` in
 [0, 1] it is the policy of the first evaluation that reached this share of the final greedy return: the training's own one (see

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ class Algorithm:
 
     :param path: ``module:Class``, imported when the first model is made
     :param uses_expert: whether the constructor takes ``expert_data``
+    :param shares_settings: whether the environment's settings, which are DQN's, are meant for it too
     """
 
     path: str
     uses_expert: bool
+    shares_settings: bool = True
 
     def load(self) -> type[BaseAlgorithm]:
         """Import the class."""
@@ -36,7 +39,29 @@ ALGORITHMS: dict[str, Algorithm] = {
     BASELINE: Algorithm("stable_baselines3:DQN", uses_expert=False),
     "diiqn": Algorithm("sb3_diiqn:DIIQN", uses_expert=True),
     "hadiiqn": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True),
+    "bco": Algorithm("sb3_diiqn.benchmark.rivals:BCO", uses_expert=True),
+    "labelled-replay": Algorithm("sb3_diiqn.benchmark.rivals:LabelledReplayDQN", uses_expert=True),
+    "jsrl": Algorithm("sb3_diiqn.benchmark.rivals:JSRL", uses_expert=True),
+    "oril": Algorithm("sb3_diiqn.benchmark.rivals:ORIL", uses_expert=True),
+    "gaifo": Algorithm("sb3_diiqn.benchmark.rivals:GAIfO", uses_expert=True, shares_settings=False),
 }
+
+
+def constructor_arguments(algorithm: type[BaseAlgorithm]) -> list[str]:
+    """
+    List the names of a constructor's arguments, also of those that it hands on to the classes that it is derived from.
+
+    :param algorithm: what :meth:`Algorithm.load` returns
+    """
+    names: list[str] = []
+    for base in algorithm.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base).parameters.values()
+        names += [parameter.name for parameter in parameters if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return list(dict.fromkeys(names))
 
 
 def import_object(path: str) -> Any:

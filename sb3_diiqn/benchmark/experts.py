@@ -98,6 +98,8 @@ def make_recordings(recipe: ExpertRecipe, folder: Path) -> dict[str, Any]:
     """
     Make the recordings of an expert: observations and rewards in NAME.npz, its true actions in NAME-actions.npz.
 
+    Returns in the manifest are always those of the expert itself, also where its pairs are shuffled.
+
     No algorithm is ever given the actions; they are there to evaluate how good inferred actions are.
 
     :param folder: folder of the experts; of a trained expert, the policy is there already
@@ -115,14 +117,32 @@ def make_recordings(recipe: ExpertRecipe, folder: Path) -> dict[str, Any]:
     )
     env.close()
     data = recording.expert_data
+    if settings.get("shuffle"):
+        data = shuffle_pairs(data, settings["seed"])
+    else:  # no action leads from one observation of a shuffled pair to the other
+        actions = {"actions": recording.actions, "content_hash": np.str_(recording.expert_data.content_hash)}
+        write_npz(folder / f"{recipe.name}-actions.npz", actions)
     data.save(folder / f"{recipe.name}.npz")
-    actions = {"actions": recording.actions, "content_hash": np.str_(data.content_hash)}
-    write_npz(folder / f"{recipe.name}-actions.npz", actions)
     if recipe.kind == "train":
         entry["policy"] = read_json(policy_path(recipe, folder).with_suffix(".json"))
     # a recording that is shorter than an episode has no complete one: then what it has counts
-    returns = recording.episode_returns if len(recording.episode_returns) else _returns(data)
+    returns = recording.episode_returns if len(recording.episode_returns) else _returns(recording.expert_data)
     return entry | _describe(data, returns) | {"file": f"{recipe.name}.npz", "seed": settings["seed"]}
+
+
+def shuffle_pairs(data: ExpertObservations, seed: int) -> ExpertObservations:
+    """
+    Pair the observation of every transition with the next observation of another one, drawn at random.
+
+    The same observations are seen as often as before, first and second alike, but no pair tells what the expert did: a control
+    for whether an algorithm learns from transitions. Reward and end of the episode stay with the next observation.
+
+    :param data: recordings
+    :param seed: of the permutation
+    """
+    order = np.random.default_rng(seed).permutation(len(data))
+    rewards = None if data.rewards is None else data.rewards[order]
+    return ExpertObservations.from_transitions(data.current(slice(None)), data.next(order), data.terminals[order], rewards)
 
 
 def _policy(recipe: ExpertRecipe, env: gym.Env[Any, Any], folder: Path) -> Any:

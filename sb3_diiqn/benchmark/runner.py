@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sb3_diiqn.benchmark.algorithms import ALGORITHMS
+from sb3_diiqn.benchmark.algorithms import ALGORITHMS, constructor_arguments
 from sb3_diiqn.benchmark.backends import Backend, local_backend
 from sb3_diiqn.benchmark.cell import run_cell
 from sb3_diiqn.benchmark.curves import final_return
@@ -86,13 +85,11 @@ def check_runnable(suite: Suite) -> None:
             resolve_settings(settings["settings"])
         except DIIQNError as error:
             raise ConfigurationError(f"{where}: {error}") from error
-        parameters = inspect.signature(algorithm).parameters
-        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-            continue
+        known = constructor_arguments(algorithm)
         for key, value in settings["settings"].items():
-            if key not in parameters:
+            if key not in known:
                 raise ConfigurationError(
-                    f"{where}: {algorithm.__name__} has no argument {key!r} (value {value!r}); known: {', '.join(parameters)}."
+                    f"{where}: {algorithm.__name__} has no argument {key!r} (value {value!r}); known: {', '.join(known)}."
                 )
 
 

@@ -65,6 +65,14 @@ class Section:
             raise self.error(key, value, "a number in [0, 1]")
         return value
 
+    def flag(self, key: str, default: bool) -> bool:
+        """Read true or false."""
+        self._taken.add(key)
+        value = self._mapping.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, value, "true or false")
+        return value
+
     def section(self, key: str, default: Any = _REQUIRED) -> Section:
         """Read a mapping that is a section itself; nothing after the colon is the default too."""
         empty = default is not _REQUIRED and self._mapping.get(key, default) is None

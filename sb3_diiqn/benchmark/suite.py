@@ -149,14 +149,16 @@ class Suite:
     def cell(self, environment: str, algorithm: str, variation: str, seed: int) -> Cell:
         """One cell: the environment's settings, overlaid by the algorithm's, overlaid by the variation's."""
         base, algorithm_class = self.environments[environment], self.algorithms[algorithm].algorithm_class
-        recipe = self.expert(environment, algorithm, variation) if ALGORITHMS[algorithm_class].uses_expert else None
+        known = ALGORITHMS[algorithm_class]
+        recipe = self.expert(environment, algorithm, variation) if known.uses_expert else None
+        shared = base.settings if known.shares_settings else {"policy": "MlpPolicy"}
         settings = {
             "class": algorithm_class,
             "id": base.id,
             "env_kwargs": base.env_kwargs,
             "n_envs": base.n_envs,
             "n_timesteps": base.n_timesteps,
-            "settings": base.settings | self.algorithms[algorithm].settings | self.variations[variation].settings,
+            "settings": shared | self.algorithms[algorithm].settings | self.variations[variation].settings,
             "evaluation": vars(self.evaluation),
             "expert": recipe and recipe.settings,
         }
@@ -312,6 +314,8 @@ def _recipe(section: Section, environment: Environment, evaluation: Evaluation) 
         "seed": section.integer("seed", 1000, minimum=0),
         "max_steps": evaluation.max_steps,
     }
+    if section.flag("shuffle", False):
+        settings["shuffle"] = True
     if kind == "policy":
         settings |= {"policy": section.take("policy", str), "kwargs": section.take("kwargs", dict, {})}
     if kind == "train":
