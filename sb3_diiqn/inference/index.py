@@ -78,7 +78,7 @@ class TreeIndex:
     :param max_hits: of so many near rows all are found
     """
 
-    def __init__(self, distance: Distance, rows: np.ndarray, max_hits: int = 64) -> None:
+    def __init__(self, distance: Distance, rows: np.ndarray, max_hits: int = 32) -> None:
         self.distance = distance
         self.rows = rows
         self.max_hits = max_hits

@@ -221,7 +221,7 @@ def make_index(
         return SketchIndex(distance, states, max(16, 3 * n_neighbors), cache)
     # in many dimensions a tree visits every leaf and is slower than comparing with every row
     if distance.euclidean and states.shape[1] <= 20:
-        return TreeIndex(distance, states, max(64, 3 * n_neighbors))
+        return TreeIndex(distance, states, max(32, 3 * n_neighbors))
     return ScanIndex(distance, states)
 
 
