@@ -1,4 +1,5 @@
-"""Environment ids for rl-zoo. Importing this registers the mazes, their variants, and MinAtar's games if MinAtar is installed.
+"""Environment ids for rl-zoo. Importing this registers the mazes and their variants, and the games of MinAtar and Atari if MinAtar
+and ale-py are installed.
 
 rl-zoo tells environments apart by id alone, so that every action set that has settings or experts of its own needs one.
 """
@@ -13,6 +14,7 @@ import gymnasium
 import sb3_diiqn.envs  # noqa: F401 - registers Maze2D and PointMaze
 from sb3_diiqn.envs.minatar import register_minatar
 from sb3_diiqn.exceptions import MissingDependencyError
+from sb3_diiqn.zoo.atari import FREEWAY, make_freeway, register_atari
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "sb3_diiqn/Maze2DKing-v0": ("sb3_diiqn/Maze2D-v0", {"actions": "king"}),
@@ -20,6 +22,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "sb3_diiqn/PointMazeDiagonal-v0": ("sb3_diiqn/PointMaze-v0", {"actions": "diagonal"}),
 }
 """Id of each variant, the id that it is a variant of, and the arguments that differ."""
+FREEWAY_FRAMES = "sb3_diiqn/Freeway-v0"
+"""Id of the expert's Freeway, see :func:`~sb3_diiqn.zoo.atari.make_freeway`."""
 
 
 def register_environments() -> None:
@@ -30,18 +34,23 @@ def register_environments() -> None:
             gymnasium.register(
                 name, spec.entry_point, max_episode_steps=spec.max_episode_steps, kwargs=spec.kwargs | arguments
             )
-    with contextlib.suppress(MissingDependencyError):  # see check_environment
-        register_minatar()
+    if FREEWAY_FRAMES not in gymnasium.registry:
+        gymnasium.register(FREEWAY_FRAMES, make_freeway)
+    for register in (register_minatar, register_atari):
+        with contextlib.suppress(MissingDependencyError):  # see check_environment
+            register()
 
 
 def check_environment(env_id: str) -> None:
     """
     Say what to install where an id is unknown because a package is absent.
 
-    :raises MissingDependencyError: if it is one of MinAtar's and MinAtar is not installed
+    :raises MissingDependencyError: if it is one of MinAtar's and MinAtar is not installed, or Freeway and ale-py is not
     """
     if env_id.startswith("MinAtar/"):
         register_minatar()
+    if env_id in {FREEWAY, FREEWAY_FRAMES}:
+        register_atari()
 
 
 register_environments()
