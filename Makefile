@@ -4,7 +4,7 @@ PYTHON ?= python3
 ARGS ?=
 
 extras := extra,plots,contrib,ray,minari,minatar,mazes,box2d,zoo,tests
-current_extras := $(extras),dev
+current_extras := $(extras),atari,dev
 imitation_extras := $(extras),imitation
 
 current := .venv/bin/python

@@ -1,5 +1,5 @@
-"""Environment ids for rl-zoo. Importing this registers the mazes and their variants, and the games of MinAtar and Atari if MinAtar
-and ale-py are installed.
+"""Environment ids for rl-zoo. Importing this registers the mazes, their variants, and the games of MinAtar and Atari if those
+packages are installed.
 
 rl-zoo tells environments apart by id alone, so that every action set that has settings or experts of its own needs one.
 """

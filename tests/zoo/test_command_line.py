@@ -94,6 +94,9 @@ def test_unknown_things(workplace: Path, capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setitem(sys.modules, "minatar.gym", None)
     assert main(["train", "--algo", "diiqn", "--env", "MinAtar/Breakout-v1"]) == 2
     assert "pip install 'sb3-diiqn[minatar]'" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    assert main(["train", "--algo", "diiqn", "--env", "FreewayNoFrameskip-v4"]) == 2
+    assert "pip install 'sb3-diiqn[atari]'" in capsys.readouterr().err
 
 
 def test_without_rl_zoo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

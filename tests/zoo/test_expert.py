@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
 
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.zoo.__main__ import main
+from sb3_diiqn.zoo.atari import FREEWAY, UP
 from sb3_diiqn.zoo.configurations import configuration_folder, read_yml
+from sb3_diiqn.zoo.environments import FREEWAY_FRAMES
 from sb3_diiqn.zoo.expert import within_bounds
 
 MAZE = "sb3_diiqn/Maze2D-v0"
@@ -40,6 +45,22 @@ def test_variants_differ_in_actions_only(workplace: Path) -> None:
         name: np.diff(ExpertObservations.load(workplace / f"{name}.npz").offsets)[0] - 1 for name in ("Maze2D", "Maze2DKing")
     }
     assert lengths["Maze2DKing"] < lengths["Maze2D"]
+
+
+def test_expert_of_freeway(workplace: Path) -> None:
+    pytest.importorskip("ale_py", reason="the extra 'atari' is not installed")
+    if FREEWAY not in gymnasium.registry:
+        pytest.skip("ale-py needs gymnasium 1.1")
+    assert expert("--env", FREEWAY_FRAMES, "--n-steps", 300) == 0
+    data = ExpertObservations.load(workplace / "expert_data" / "sb3_diiqn-Freeway-v0-1.npz")
+    observations: Any = data.observations
+    assert observations.shape == (301, 84, 84, 1) and observations.dtype == np.uint8
+    with np.load(workplace / "expert_data" / "sb3_diiqn-Freeway-v0-1-actions.npz") as file:
+        assert set(file["actions"].tolist()) == {UP}
+    with contextlib.closing(gymnasium.make(FREEWAY)) as env:
+        unwrapped: Any = env.unwrapped
+        assert unwrapped.get_action_meanings()[UP] == "UP"
+    assert data.rewards is not None and data.rewards.sum() >= 1, "it gets across"
 
 
 def test_is_made_once(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,8 @@ def write_plot(rows: list[dict[str, Any]], path: Path) -> None:
             _line(speed, with_data, "ratio", f"{task}, n_envs={n_envs}", {"color": colour, "linestyle": style})
     cost.set_title("Matching: microseconds per agent transition")
     cost.set_yscale("log")
+    cost.yaxis.set_major_formatter("{x:.0f}")
+    cost.yaxis.set_minor_formatter("{x:.0f}")
     speed.set_title("Environment steps per second, DIIQN / DQN")
     speed.axhline(1.0, color="#333333", linewidth=1)
     speed.set_ylim(0, 1.3)
