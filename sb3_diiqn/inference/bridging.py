@@ -95,11 +95,8 @@ class BridgingKnowledge(ExpertKnowledge):
     def action(self, indices: np.ndarray) -> np.ndarray:
         """Look up the action to take at the state of expert transitions: a_e, or a_feas where there is a bridge."""
         plain = super().action(indices)
-        return (
-            np.asarray(np.where(self.bridged(indices), self.bridges.actions[indices, 0], plain))
-            if self._any_bridged
-            else plain
-        )
+        bridged = self.bridged(indices)
+        return np.asarray(np.where(bridged, self.bridges.actions[indices, 0], plain)) if bridged.any() else plain
 
     def action_probabilities(self, indices: np.ndarray, n_actions: int, estimated: np.ndarray | None = None) -> np.ndarray:
         """Estimate actions; a bridge's first is certain, and of what is infeasible without a bridge nothing can be said."""
@@ -126,9 +123,9 @@ class BridgingKnowledge(ExpertKnowledge):
     def confidence(self, indices: np.ndarray, expert_value: np.ndarray, agent_value: np.ndarray) -> Confidence:
         """Compute the confidence; the agent really took a bridge, so zeta is dropped there: Phi = dQ * delta."""
         plain = super().confidence(indices, expert_value, agent_value)
-        if not self._any_bridged:
-            return plain
         bridged = self.bridged(indices)
+        if not bridged.any():
+            return plain
         phi = np.where(bridged, plain.usefulness * plain.training, plain.phi)
         return plain._replace(phi=phi, inference=np.where(bridged, 1.0, plain.inference))
 
