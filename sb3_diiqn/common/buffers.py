@@ -51,6 +51,21 @@ class ImitationSamples(NamedTuple):
     """The expert's transitions that some of them were matched with."""
 
 
+def to_tensors(buffer: Any, observations: Observations, env: VecNormalize | None) -> TensorObservations:
+    """
+    Turn observations into what the networks are given for those of a replay buffer.
+
+    :param buffer: the replay buffer
+    :param observations: as the buffer stores them
+    :param env: to normalise observations
+    """
+    normalized = buffer._normalize_obs(observations, env)
+    if isinstance(normalized, dict):
+        return {key: buffer.to_torch(array) for key, array in normalized.items()}
+    tensor: th.Tensor = buffer.to_torch(normalized)
+    return tensor
+
+
 class ExpertMatchingMixin:
     """
     Makes a replay buffer of Stable-Baselines3 hold expert observation transitions. Put it before the buffer class.
@@ -221,10 +236,7 @@ class ExpertMatchingMixin:
         )
 
     def _to_tensors(self, observations: Observations, env: VecNormalize | None) -> TensorObservations:
-        normalized = self._normalize_obs(observations, env)  # type: ignore[attr-defined]
-        if isinstance(normalized, dict):
-            return {key: self.to_torch(array) for key, array in normalized.items()}  # type: ignore[attr-defined]
-        return self.to_torch(normalized)  # type: ignore[attr-defined, no-any-return]
+        return to_tensors(self, observations, env)
 
     def _column(self, values: np.ndarray) -> th.Tensor:
         return self.to_torch(values.reshape(-1, 1))  # type: ignore[attr-defined, no-any-return]

@@ -117,10 +117,7 @@ class ExpertSide:
         data = self.expert_data
         if data is None:
             return None
-        if not isinstance(data, ExpertObservations):
-            data = ExpertObservations.load(data)
-        if len(data) == 0:
-            raise ExpertDataError(f"the expert data {data!r} has no transition: at least one is needed")
+        data = load_expert(data)
         if self._expert_content_hash not in {None, data.content_hash}:
             warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
         if self.expert_reward == "recorded" and data.rewards is None:
@@ -243,6 +240,19 @@ class ExpertSide:
             raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")
         elif isinstance(restored, ExpertMatchingMixin):
             raise ExpertDataError("the replay buffer was saved with expert data: give the model the same, expert_data=...")
+
+
+def load_expert(data: ExpertObservations | str | os.PathLike[str]) -> ExpertObservations:
+    """
+    Load expert data, if they are in a file.
+
+    :param data: expert data or the path of a file
+    :raises ExpertDataError: if they are damaged or empty
+    """
+    loaded = data if isinstance(data, ExpertObservations) else ExpertObservations.load(data)
+    if len(loaded) == 0:
+        raise ExpertDataError(f"the expert data {loaded!r} has no transition: at least one is needed")
+    return loaded
 
 
 def _count_stacked_frames(env: VecEnv) -> int | None:

@@ -68,19 +68,6 @@ def batch_of(agent: Transitions, expert: Transitions, matched: np.ndarray) -> Ba
     )
 
 
-def joined(first: Transitions, second: Transitions) -> Transitions:
-    """
-    Put transitions one after the other.
-
-    :param first: n transitions
-    :param second: m transitions
-    :return: n + m transitions
-    """
-    if len(second.rewards) == 0:
-        return first
-    return Transitions(*(_joined_field(one, other) for one, other in zip(first, second, strict=True)))
-
-
 def with_further(observations: TensorObservations, also: TensorObservations | None) -> TensorObservations:
     """
     Put observations one after the other.

@@ -59,8 +59,6 @@ class BridgingKnowledge(ExpertKnowledge):
         #: what is known about each expert transition, values of :class:`Feasibility`, shape (n_transitions,), int8
         self.feasibility = np.full(len(expert), Feasibility.UNKNOWN, dtype=np.int8)
         self._bridged = np.zeros(len(expert), dtype=bool)
-        # where it is False, as with equal action sets, each update is spared some look-ups
-        self._any_bridged = False
 
     def bridged(self, indices: np.ndarray) -> np.ndarray:
         """
@@ -89,8 +87,7 @@ class BridgingKnowledge(ExpertKnowledge):
 
     def usable(self, indices: np.ndarray) -> np.ndarray:
         """Tell which matches can have a confidence above zero: also those of a bridged transition."""
-        plain = super().usable(indices)
-        return plain | ((indices >= 0) & self.bridged(indices)) if self._any_bridged else plain
+        return np.asarray(super().usable(indices) | ((indices >= 0) & self.bridged(indices)))
 
     def action(self, indices: np.ndarray) -> np.ndarray:
         """Look up the action to take at the state of expert transitions: a_e, or a_feas where there is a bridge."""
@@ -229,7 +226,6 @@ class BridgingKnowledge(ExpertKnowledge):
         feasibility = classify(self.inferred.error[transitions], tried, self.bridging.infeasibility_threshold)
         self.feasibility[transitions] = feasibility
         self._bridged[transitions] = (feasibility == Feasibility.INFEASIBLE) & (self.bridges.length[transitions] > 0)
-        self._any_bridged = bool(self._bridged.any())
 
     def _matches(self, hits: Hits) -> Matches:
         source, observation = self.matcher.observed_at(hits.row)

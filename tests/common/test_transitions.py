@@ -9,7 +9,7 @@ import pytest
 import torch as th
 
 from sb3_diiqn.common.buffers import TensorObservations
-from sb3_diiqn.common.transitions import Transitions, batch_of, joined, with_further
+from sb3_diiqn.common.transitions import Transitions, batch_of, with_further
 
 AGENT = th.tensor([[0, 1], [2, 3], [4, 5]], dtype=th.uint8)
 AHEAD = th.tensor([[2, 3], [4, 5], [6, 7]], dtype=th.uint8)
@@ -53,7 +53,7 @@ def test_every_transition_keeps_its_observations(kind: str, n_expert: int) -> No
 
     agent, expert = transitions(draw(8), draw(8), 0), transitions(draw(n_expert), draw(n_expert), 10)
     batch = batch_of(agent, expert, np.random.default_rng(0).integers(8, size=n_expert))
-    plain = joined(agent, expert)
+    plain = Transitions(*(with_further(one, other) for one, other in zip(agent, expert, strict=True)))  # type: ignore[arg-type]
     for values, row, expected in (
         (batch.observations, batch.row, plain.observations),
         (batch.next_observations, batch.next_row, plain.next_observations),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-import torch as th
-from gymnasium import spaces
 from stable_baselines3 import DQN
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn.benchmark.rivals.actor import Actor
-from sb3_diiqn.common.buffers import TensorObservations
-from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
+from sb3_diiqn.common.buffers import TensorObservations, to_tensors
+from sb3_diiqn.common.expert_side import ExpertData, load_expert
+from sb3_diiqn.exceptions import ConfigurationError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 
-ExpertData = ExpertObservations | str | os.PathLike[str] | None
 SelfExpertDQN = TypeVar("SelfExpertDQN", bound="ExpertDQN")
 
 
@@ -64,7 +61,7 @@ class ExpertDQN(DQN):
     def _setup_model(self) -> None:
         if self.expert_data is None and not self._is_set_up:
             raise MissingExpertDataError(f"{type(self).__name__} learns from an expert: pass expert_data=...")
-        self.expert = None if self.expert_data is None else read_expert(self.expert_data, self.observation_space)
+        self.expert = None if self.expert_data is None else load_expert(self.expert_data).adapted_to(self.observation_space)
         super()._setup_model()
         self._expert_generator = np.random.default_rng(None if self.seed is None else [self.seed, 1])
         self._make_networks()
@@ -122,12 +119,7 @@ class ExpertDQN(DQN):
         return self.expert
 
     def _to_tensors(self, observations: Any) -> TensorObservations:
-        buffer = self.replay_buffer
-        normalized = buffer._normalize_obs(observations, self._vec_normalize_env)
-        if isinstance(normalized, dict):
-            return {key: buffer.to_torch(array) for key, array in normalized.items()}
-        tensor: th.Tensor = buffer.to_torch(normalized)
-        return tensor
+        return to_tensors(self.replay_buffer, observations, self._vec_normalize_env)
 
     def _n_actions(self) -> int:
         return int(self.action_space.n)  # type: ignore[attr-defined]
@@ -141,29 +133,3 @@ class ExpertDQN(DQN):
         state_dicts, tensors = super()._get_torch_save_params()
         own = [name for network in self.networks for name in (network, f"{network}.optimizer")]
         return [*state_dicts, *own], tensors
-
-
-def read_expert(data: ExpertData, observation_space: spaces.Space[Any]) -> ExpertObservations:
-    """
-    Read expert data, if they are in a file, and fit them to an environment.
-
-    :param data: expert data or the path of a file
-    :param observation_space: the environment's
-    :raises ExpertDataError: if they are damaged, empty, or do not fit
-    """
-    loaded = data if isinstance(data, ExpertObservations) else ExpertObservations.load(data)  # type: ignore[arg-type]
-    if len(loaded) == 0:
-        raise ExpertDataError(f"the expert data {loaded!r} has no transition: at least one is needed")
-    return loaded.adapted_to(observation_space)
-
-
-def concatenated(first: TensorObservations, second: TensorObservations) -> TensorObservations:
-    """
-    Put observations one after the other.
-
-    :param first: n observations
-    :param second: m observations, of the same space
-    """
-    if isinstance(first, dict) and isinstance(second, dict):
-        return {key: th.cat([first[key], second[key]]) for key in first}
-    return th.cat([first, second])  # type: ignore[list-item]

@@ -32,7 +32,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
-from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertData, read_expert
+from sb3_diiqn.common.expert_side import ExpertData, load_expert
 from sb3_diiqn.exceptions import ConfigurationError, MissingDependencyError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 
@@ -117,7 +117,7 @@ class GAIfO(PPO):
             raise MissingExpertDataError("GAIfO learns from an expert: pass expert_data=...")
         if isinstance(self.observation_space, spaces.Dict):
             raise ConfigurationError(f"GAIfO does not work with Dict observations: {self.observation_space}")
-        return read_expert(self.expert_data, self.observation_space)
+        return load_expert(self.expert_data).adapted_to(self.observation_space)
 
     def _make_trainer(self, expert: ExpertObservations) -> Any:
         from imitation.algorithms.adversarial.gail import GAIL  # noqa: PLC0415

@@ -26,9 +26,11 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch.nn import functional
 
-from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertData, ExpertDQN, concatenated
+from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
 from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
+from sb3_diiqn.common.transitions import with_further
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 
 
@@ -117,7 +119,7 @@ class LabelledReplayDQN(ExpertDQN):
         n_own = (len(own.rewards) + 1) // 2
         expert = self._expert_transitions(self._draw_expert(len(own.rewards) - n_own))
         agent = (_first(n_own, getattr(own, name)) for name in Transitions._fields)
-        return Transitions(*(concatenated(one, other) for one, other in zip(agent, expert, strict=True)))  # type: ignore[arg-type]
+        return Transitions(*(with_further(one, other) for one, other in zip(agent, expert, strict=True)))  # type: ignore[arg-type]
 
     def _expert_transitions(self, indices: np.ndarray) -> Transitions:
         observations, next_observations = self._expert_tensors(indices)
@@ -135,10 +137,7 @@ class LabelledReplayDQN(ExpertDQN):
 
     def _ends(self, indices: np.ndarray) -> np.ndarray:
         """Tell which expert transitions really ended an episode, shape (n,)."""
-        expert = self._present_expert
-        trajectories = expert.trajectory_index[indices]
-        is_last = expert.observation_index[indices] + 2 == expert.offsets[trajectories + 1]
-        return np.asarray(is_last & expert.terminated[trajectories])
+        return np.asarray(self._present_expert.terminals[indices])
 
     def _td_loss(self, batch: Transitions) -> th.Tensor:
         with th.no_grad():

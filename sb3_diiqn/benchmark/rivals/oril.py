@@ -35,9 +35,11 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
 from sb3_diiqn.benchmark.rivals.actor import Actor
-from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertData, ExpertDQN, concatenated
+from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
 from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
+from sb3_diiqn.common.transitions import with_further
 from sb3_diiqn.exceptions import ConfigurationError
 
 Weighting = Literal["binary", "exponential"]
@@ -78,7 +80,7 @@ class RewardModel(nn.Module):
         """
         self.train()
         # in one batch, so that the normalisation cannot give away which is which
-        logits = self.network(*(concatenated(one, other) for one, other in zip(expert, own, strict=True))).squeeze(1)
+        logits = self.network(*(with_further(one, other) for one, other in zip(expert, own, strict=True))).squeeze(1)
         n_expert = len(logits) - _count(own[0])
         loss = positive_unlabelled_loss(logits[:n_expert], logits[n_expert:], self.positive_prior)
         self.optimizer.zero_grad()
