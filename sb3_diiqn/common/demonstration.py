@@ -8,12 +8,14 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.buffers import TensorObservations, to_tensors
+from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
 from sb3_diiqn.common.expert_side import ExpertSide
-from sb3_diiqn.common.guidance import ExpertGuidance
+from sb3_diiqn.common.guidance import ExpertGuidance, Follower
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.margin import DemonstrationSettings, margin_losses
-from sb3_diiqn.inference import ActionEstimates, estimate
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.inference import ActionEstimates, ExpertFollower, estimate
 
 
 class DemonstrationSamples(NamedTuple):
@@ -31,6 +33,8 @@ class ExpertDemonstration(ExpertSide):
     """Mixin that estimates the expert's actions in any of its transitions, and lets the agent imitate them."""
 
     # of the host, and the arguments
+    guidance_share: float
+    guide: str
     inference: str
     margin: float
     margin_batch_size: int
@@ -39,17 +43,25 @@ class ExpertDemonstration(ExpertSide):
     _vec_normalize_env: VecNormalize | None
 
     inverse_dynamics: InverseDynamics | None = None
+    cloned_policy: ClonedPolicy | None = None
 
-    #: the network for the inverse dynamics learns from the batch of one in so many updates
-    inverse_dynamics_interval = 4
+    #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
+    warm_up_updates = 2000
+    update_interval = 4
+    #: expert transitions that the clone learns from at once
+    clone_batch_size = 64
     _n_batches = 0
 
     def _setup_model(self) -> None:
         super()._setup_model()
         self._demonstration_generator = np.random.default_rng(self._seed(3))
-        # also for a loaded model without its expert data: the file has the network's parameters
-        if self._expert_content_hash is not None and self.inference == "inverse_dynamics":
+        # also for a loaded model without its expert data: the file has the networks' parameters
+        if self._expert_content_hash is None:
+            return
+        if self.inference == "inverse_dynamics":
             self.inverse_dynamics = InverseDynamics(self.observation_space, self._n_actions()).to(self.device)
+        if self.guide == "clone" and self.guidance_share > 0:
+            self.cloned_policy = ClonedPolicy(self.observation_space, self._n_actions()).to(self.device)
 
     def _check_settings(self) -> None:
         super()._check_settings()
@@ -57,14 +69,20 @@ class ExpertDemonstration(ExpertSide):
 
     def _make_guidance(self) -> ExpertGuidance | None:
         guidance = super()._make_guidance()
-        if guidance is not None and self.inference == "inverse_dynamics":
+        if guidance is not None and isinstance(guidance.follower, ExpertFollower) and self.inference == "inverse_dynamics":
             guidance.follower.estimate_actions = self.estimate_actions
         return guidance
 
+    def _make_follower(self) -> Follower:
+        if self.guide == "clone":
+            return CloneFollower(self._clone_probabilities, self._seed(1))
+        return super()._make_follower()
+
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, tensors = super()._get_torch_save_params()  # type: ignore[misc]
-        if self.inverse_dynamics is not None:
-            state_dicts = [*state_dicts, "inverse_dynamics", "inverse_dynamics.optimizer"]
+        for name in ("inverse_dynamics", "cloned_policy"):
+            if getattr(self, name) is not None:
+                state_dicts = [*state_dicts, name, f"{name}.optimizer"]
         return state_dicts, tensors
 
     def estimate_actions(self, indices: np.ndarray) -> ActionEstimates:
@@ -94,19 +112,32 @@ class ExpertDemonstration(ExpertSide):
         weight = self.margin_weight * self._current_progress_remaining
         return weight * (samples.confidence * losses).mean()
 
-    def _learn_inverse_dynamics(self) -> None:
-        if self.inverse_dynamics is None:
-            return
+    def _train_networks(self) -> None:
+        """Let the networks beside the Q-network learn."""
         self._n_batches += 1
-        if self._n_batches % self.inverse_dynamics_interval == 0:
+        if self._n_batches > self.warm_up_updates and self._n_batches % self.update_interval:
+            return
+        if self.inverse_dynamics is not None:
             self.inverse_dynamics.learn(*self.replay_buffer.drawn_steps(self._vec_normalize_env))
+        if self.cloned_policy is not None and self._expert is not None:
+            indices = self._demonstration_generator.integers(len(self._expert), size=self.clone_batch_size)
+            observations, next_observations = self._expert_tensors(indices)
+            probabilities = self._action_probabilities(indices, observations, next_observations)
+            self.cloned_policy.learn(observations, th.as_tensor(probabilities, dtype=th.float32, device=self.device))
+
+    def _clone_probabilities(self, observations: Observations) -> np.ndarray:
+        clone: Any = self.cloned_policy
+        return np.asarray(clone.probabilities(to_tensors(self.replay_buffer, observations, self._vec_normalize_env)))
 
     def _estimate(self, indices: np.ndarray, observations: Any, next_observations: Any) -> ActionEstimates:
-        probabilities = None
+        return estimate(self._action_probabilities(indices, observations, next_observations))
+
+    def _action_probabilities(self, indices: np.ndarray, observations: Any, next_observations: Any) -> np.ndarray:
+        estimated = None
         if self.inverse_dynamics is not None:
-            probabilities = self.inverse_dynamics.probabilities(observations, next_observations)
+            estimated = self.inverse_dynamics.probabilities(observations, next_observations)
         knowledge: Any = self.knowledge
-        return estimate(knowledge.action_probabilities(indices, self._n_actions(), probabilities))
+        return np.asarray(knowledge.action_probabilities(indices, self._n_actions(), estimated))
 
     def _expert_tensors(self, indices: np.ndarray) -> tuple[TensorObservations, TensorObservations]:
         tensors: tuple[TensorObservations, TensorObservations]

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_w
 
 from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
-from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
+from sb3_diiqn.common.guidance import ExpertGuidance, Follower, GuidanceSettings
 from sb3_diiqn.common.presets import with_preset
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
@@ -34,6 +34,9 @@ class ExpertSide:
     The host class calls :meth:`_set_imitation_arguments` in its constructor, before its own :meth:`_setup_model`. Without
     expert data nothing of the host's behaviour changes.
     """
+
+    #: follows the expert in guided stretches, by matching
+    follower_class: type[ExpertFollower] = ExpertFollower
 
     # of the host
     action_space: spaces.Space[Any]
@@ -171,8 +174,8 @@ class ExpertSide:
     def _n_actions(self) -> int:
         return int(self.action_space.n)  # type: ignore[attr-defined]
 
-    def _make_follower(self) -> ExpertFollower:
-        return ExpertFollower(self.knowledge, self.n_envs, self._seed(1))  # type: ignore[arg-type]
+    def _make_follower(self) -> Follower:
+        return self.follower_class(self.knowledge, self.n_envs, self._seed(1))  # type: ignore[arg-type]
 
     def _own_n_steps(self) -> int:
         """Return the steps of the n-step return; a replay buffer class that the user chose has its own arguments for them."""

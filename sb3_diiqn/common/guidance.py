@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.inference import NO_ACTION, ExpertFollower
+from sb3_diiqn.inference import NO_ACTION
 from sb3_diiqn.inference.settings import Seed, is_in, require
+
+GUIDES = ("matching", "clone")
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,44 @@ class GuidanceSettings:
     :param guidance_share: share of the exploratory steps that lie in guided stretches, in [0, 1]; 0 turns guidance off, which
         is the paper's exploration
     :param guidance_length: mean length of a stretch in steps, at least 1
+    :param guide: who chooses the actions: ``"matching"``, the expert transitions that match the agent's state, or ``"clone"``,
+        a policy cloned from the expert
     """
 
     guidance_share: float
     guidance_length: float
+    guide: str = "matching"
 
     def __post_init__(self) -> None:
+        require(self.guide in GUIDES, "guide", self.guide, f"one of {', '.join(map(repr, GUIDES))}")
         require(is_in(self.guidance_share, 0, 1), "guidance_share", self.guidance_share, "in [0, 1]")
         require(is_in(self.guidance_length, 1), "guidance_length", self.guidance_length, "at least 1")
+
+
+class Follower(Protocol):
+    """Who chooses the actions in guided stretches."""
+
+    def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
+        """
+        Choose actions.
+
+        :param observations: current observations of these environments, shape (n, ``*observation_shape``)
+        :param environments: their indices, shape (n,)
+        :return: actions, ``NO_ACTION`` where it knows none, shape (n,)
+        """
+        ...
+
+    def committed(self) -> np.ndarray:
+        """Tell which environments are in the middle of something that is to be finished, shape (n_envs,) or (1,)."""
+        ...
+
+    def release(self, environments: np.ndarray) -> None:
+        """
+        Forget what some environments were doing.
+
+        :param environments: indices or mask of environments
+        """
+        ...
 
 
 class ExpertGuidance:
@@ -45,9 +78,7 @@ class ExpertGuidance:
     :param seed: seed of the draws
     """
 
-    def __init__(
-        self, follower: ExpertFollower, settings: GuidanceSettings, n_actions: int, n_envs: int, seed: Seed = None
-    ) -> None:
+    def __init__(self, follower: Follower, settings: GuidanceSettings, n_actions: int, n_envs: int, seed: Seed = None) -> None:
         self.follower = follower
         self.n_actions = n_actions
         self.share = settings.guidance_share

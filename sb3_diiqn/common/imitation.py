@@ -75,7 +75,7 @@ class ImplicitImitation(ExpertDemonstration):
         if demonstration is not None:
             loss = loss + self._demonstration_loss(demonstration, q_values[-len(demonstration.confidence) :])
         self._optimize(loss)
-        self._learn_inverse_dynamics()
+        self._train_networks()
         return float(loss.item())
 
     def _agent_transitions(self, samples: ImitationSamples) -> Transitions:

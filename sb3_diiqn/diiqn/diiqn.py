@@ -53,6 +53,9 @@ class DIIQN(ImplicitImitation, DQN):
     :param guidance_share: share of the exploratory steps, in [0, 1], that follow the expert's inferred actions, in contiguous
         stretches; 0 is the paper's exploration
     :param guidance_length: mean length of such a stretch in steps
+    :param guide: who chooses the actions of such a stretch: ``"matching"``, the expert transitions that match the agent's
+        state, and chance where none does; or ``"clone"``, a policy that learns beside from the expert's states and the
+        estimates of its actions, and knows what to do also where nothing matches
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
         loss and, where nothing is near enough, by the guidance: ``"nearest"``, from the nearest of the agent's transitions as
         in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from
@@ -105,6 +108,7 @@ class DIIQN(ImplicitImitation, DQN):
         preset: str = "paper",
         guidance_share: float | None = None,
         guidance_length: float | None = None,
+        guide: str | None = None,
         inference: str | None = None,
         margin_weight: float | None = None,
         margin: float | None = None,
@@ -151,6 +155,7 @@ class DIIQN(ImplicitImitation, DQN):
             max_inference_error=max_inference_error,
             guidance_share=guidance_share,
             guidance_length=guidance_length,
+            guide=guide,
             inference=inference,
             margin_weight=margin_weight,
             margin=margin,

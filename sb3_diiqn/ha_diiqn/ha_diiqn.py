@@ -16,7 +16,6 @@ from sb3_diiqn.inference import (
     NO_ACTION,
     BridgingKnowledge,
     BridgingSettings,
-    ExpertFollower,
     ExpertKnowledge,
     InferenceSettings,
 )
@@ -39,6 +38,8 @@ class HADIIQN(DIIQN):
     :param bridge_patience: while collecting, a bridge followed in vain so many times more often than not is dropped
     :raises ConfigurationError: if an argument is out of range
     """
+
+    follower_class = BridgingPolicy
 
     def __init__(
         self,
@@ -107,6 +108,3 @@ class HADIIQN(DIIQN):
             gamma=self.gamma,
             cache_path=self._index_cache_path(),
         )
-
-    def _make_follower(self) -> ExpertFollower:
-        return BridgingPolicy(self.knowledge, self.n_envs, self._seed(1))  # type: ignore[arg-type]

@@ -48,6 +48,7 @@ IMITATION_SPACE: SearchSpace = {
     "max_inference_error": _number(0.003, 0.3, log=True),
     "guidance_share": _number(0.0, 0.9),
     "guidance_length": _integer(2, 100, log=True),
+    "guide": _choice("matching", "clone"),
     "inference": _choice("nearest", "inverse_dynamics"),
     "margin_weight": _number(0.0, 1.0, step=0.25),  # in steps, so that 0, which turns it off, is tried as well
     "margin": _number(0.05, 2.0, log=True),

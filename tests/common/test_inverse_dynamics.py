@@ -86,3 +86,26 @@ def test_every_kind_of_observation(space: spaces.Space[object]) -> None:
         last = network.learn(observations, actions, following)
     assert last < first
     assert network.probabilities(observations, following).shape == (6, N_ACTIONS)
+
+
+def moving_dots(n: int, seed: int) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+    """A faint dot on a bright striped ground that stays where it is, or goes up or down by a pixel."""
+    generator = np.random.default_rng(seed)
+    ground = np.where(np.arange(36) % 2, 200, 180).astype(np.uint8)
+    images = np.broadcast_to(ground, (2, n, 1, 36, 36)).copy()
+    rows, columns, actions = generator.integers(4, 30, n), generator.integers(0, 34, n), generator.integers(N_ACTIONS, size=n)
+    for image, shift in zip(images, (0, 1), strict=True):
+        for index, (row, column, action) in enumerate(zip(rows, columns, actions, strict=True)):
+            top = row + shift * (action - 1)
+            image[index, 0, top : top + 2, column : column + 2] += 40
+    return th.as_tensor(images[0]), th.as_tensor(actions[:, np.newaxis]), th.as_tensor(images[1])
+
+
+def test_small_things_that_move_in_images_are_seen() -> None:
+    th.manual_seed(0)
+    network = InverseDynamics(spaces.Box(0, 255, (1, 36, 36), dtype=np.uint8), N_ACTIONS)
+    for seed in range(150):
+        network.learn(*moving_dots(32, seed))
+    observations, actions, following = moving_dots(300, 10_000)
+    found = network.probabilities(observations, following).argmax(axis=1)
+    assert (found == actions[:, 0].numpy()).mean() > 0.9

@@ -49,6 +49,7 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"guidance_share": 1.5}, r"guidance_share=1.5.*in \[0, 1\]"),
     ({"guidance_share": -0.1}, r"guidance_share=-0.1.*in \[0, 1\]"),
     ({"guidance_length": 0}, "guidance_length=0.*at least 1"),
+    ({"guide": "teacher"}, "guide='teacher'.*one of 'matching', 'clone'"),
 ]
 
 WITH_DATA: list[tuple[dict[str, Any], str]] = [

@@ -56,7 +56,6 @@ def parameters_of(network: th.nn.Module) -> list[np.ndarray]:
 )
 def test_the_network_finds_the_experts_actions_whatever_the_observations(look: str, n_envs: int) -> None:
     model = make(look, n_envs, **INVERSE, exploration_fraction=1.0, exploration_final_eps=1.0, gradient_steps=4)
-    model.inverse_dynamics_interval = 1
     model.learn(400)
     estimates = model.estimate_actions(np.arange(2 * (LENGTH - 1)))
     assert estimates.plausible[:, RIGHT].all()
@@ -78,7 +77,6 @@ def test_with_n_step_returns_the_network_learns_from_single_steps() -> None:
     """Three steps to the right and two to the left would look like one to the right."""
     arguments = {**INVERSE, "n_steps": 3, "gradient_steps": 4, "exploration_fraction": 1.0, "exploration_final_eps": 1.0}
     model = make(**arguments)
-    model.inverse_dynamics_interval = 1
     estimates = model.learn(500).estimate_actions(np.arange(LENGTH - 1))
     assert estimates.plausible.tolist() == [[False, True]] * (LENGTH - 1)
 
@@ -207,9 +205,73 @@ def test_a_loaded_model_learns_on(tmp_path: Path) -> None:
     assert any((one != other).any() for one, other in zip(before, after, strict=True))
 
 
-def test_the_network_learns_from_every_fourth_batch() -> None:
-    model = make(**INVERSE, gradient_steps=1, train_freq=1)
-    learned: list[int] = []
-    model.inverse_dynamics.learn = lambda *batch: learned.append(len(batch[1]))  # type: ignore[assignment,method-assign,union-attr]
-    model.learn(model.learning_starts + 10)
-    assert len(learned) == 10 // 4
+def test_the_networks_learn_from_every_batch_at_first_then_from_every_fourth() -> None:
+    model = make(**INVERSE, guide="clone", guidance_share=0.5, gradient_steps=1, train_freq=1)
+    model.warm_up_updates = 5
+    learned: dict[str, list[int]] = {"inverse_dynamics": [], "cloned_policy": []}
+    for name, calls in learned.items():
+        getattr(model, name).learn = lambda *batch, calls=calls: calls.append(len(batch[1]))
+    model.learn(model.learning_starts + 12)
+    assert learned == {"inverse_dynamics": [16] * (5 + 2), "cloned_policy": [64] * (5 + 2)}
+
+
+# --- the clone ----------------------------------------------------------------------------------------------------------------
+
+CLONE: dict[str, Any] = {
+    "guide": "clone",
+    "guidance_share": 0.5,
+    "gradient_steps": 4,
+    "exploration_fraction": 1.0,
+    "exploration_final_eps": 1.0,
+}
+
+
+@pytest.mark.parametrize("inference", ["nearest", "inverse_dynamics"])
+@pytest.mark.parametrize("look", ["vector", "bool planes", "dict", "discrete"])
+def test_the_clone_does_what_the_expert_did(look: str, inference: str) -> None:
+    model = make(look, inference=inference, **CLONE).learn(800)
+    assert model.cloned_policy is not None
+    observations = model._expert_tensors(np.arange(LENGTH - 1))[0]
+    assert (model.cloned_policy.probabilities(observations)[:, RIGHT] > 0.7).all()
+
+
+def test_the_clone_is_followed_where_nothing_matches() -> None:
+    """Recordings of every second state: between them, following the matches means trying at random."""
+    shares = []
+    for guide in ("matching", "clone"):
+        model = make(guide=guide, guidance_share=1.0, inference="inverse_dynamics", gradient_steps=4, exploration_fraction=1.0)
+        model.learn(400)
+        assert model._guidance is not None
+        unseen = walk([0, 1, 2, 3, 4]) + 0.1
+        drawn = [model._guidance.follower.actions(unseen, np.zeros(5, dtype=np.int64)) for _ in range(40)]
+        shares.append(np.mean(np.concatenate(drawn) == RIGHT))
+    assert shares[0] == 0, "no action is known there"
+    assert shares[1] > 0.8
+
+
+def test_the_clone_sees_what_the_agent_sees() -> None:
+    env = VecNormalize(DummyVecEnv([LineEnv]))
+    arguments = {**TINY, "buffer_size": 1000, "inference": "inverse_dynamics", **CLONE}
+    model = DIIQN("MlpPolicy", env, expert_data=right_walks(), **arguments).learn(500)
+    assert (model._clone_probabilities(walk(range(LENGTH - 1)))[:, RIGHT] > 0.8).all()
+
+
+def test_the_clone_is_saved(tmp_path: Path) -> None:
+    model = make(**CLONE).learn(200)
+    model.save(tmp_path / "model")
+    for data in (right_walks(), None):
+        loaded = DIIQN.load(tmp_path / "model", expert_data=data)
+        assert model.cloned_policy is not None
+        assert loaded.cloned_policy is not None
+        for one, other in zip(parameters_of(model.cloned_policy), parameters_of(loaded.cloned_policy), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert len(loaded.cloned_policy.optimizer.state_dict()["state"]) > 0
+    loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
+    before = parameters_of(loaded.cloned_policy)  # type: ignore[arg-type]
+    loaded.learn(100, reset_num_timesteps=False)
+    assert any((one != other).any() for one, other in zip(before, parameters_of(loaded.cloned_policy), strict=True))  # type: ignore[arg-type]
+
+
+def test_without_guidance_nobody_is_cloned() -> None:
+    assert make(guide="clone").cloned_policy is None
+    assert make(guide="matching", guidance_share=0.5).cloned_policy is None

@@ -77,6 +77,9 @@ CASES = {
     "guided": Case(MULTI, "dict", arguments={"guidance_share": 0.5, "guidance_length": 4}),
     "guided, normalised": Case(MLP, "vector", normalised(), {"guidance_share": 0.5, "guidance_length": 4}),
     "guided, discrete": Case(MLP, "discrete", arguments={"guidance_share": 0.5, "guidance_length": 4}),
+    "guided by a clone": Case(MULTI, "dict", arguments={"guidance_share": 0.5, "guide": "clone"}),
+    "guided by a clone, normalised": Case(MLP, "vector", normalised(), {"guidance_share": 0.5, "guide": "clone"}),
+    "guided by a clone, image": Case(CNN, "byte image", arguments={"guidance_share": 0.5, "guide": "clone"}),
 }
 if NStepReplayBuffer is not None:
     CASES["n-step"] = Case(MLP, "vector", normalised(), {"n_steps": 3})

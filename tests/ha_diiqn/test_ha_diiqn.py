@@ -85,7 +85,11 @@ def test_logs_before_there_is_a_bridge() -> None:
 
 
 @pytest.mark.parametrize("n_envs", [1, 2])
-@pytest.mark.parametrize("arguments", [{}, {"guidance_share": 0.5, "guidance_length": 4}], ids=["unguided", "guided"])
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"guidance_share": 0.5, "guidance_length": 4}, {"guidance_share": 0.5, "guide": "clone"}],
+    ids=["unguided", "guided", "guided by a clone"],
+)
 def test_what_training_finds_equals_a_look_at_the_whole_buffer(n_envs: int, arguments: dict[str, Any]) -> None:
     """Episodes that are cut, an end for good, and a second call of ``learn``, which resets the environments."""
     model = make(n_envs=n_envs, time_limit=9, bridge_length=3, infeasibility_evidence=2, train_freq=3, **arguments)

@@ -1,0 +1,106 @@
+"""Networks that tell how likely each action is, given observations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
+from torch import nn
+
+from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.compatibility import FUSED
+
+
+class ActionClassifier(nn.Module):
+    """
+    Base class: a features extractor, one hidden layer, Adam, and the cross-entropy.
+
+    :param observation_space: the environment's observation space; features of float vectors are normalised
+    :param n_actions: number of the agent's actions
+    :param extractor: computes features
+    :param n_features: number of inputs of the hidden layer
+    :param width: width of the hidden layer
+    :param learning_rate: of Adam
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        n_actions: int,
+        extractor: nn.Module,
+        n_features: int,
+        width: int,
+        learning_rate: float,
+    ) -> None:
+        super().__init__()
+        self.observation_space = observation_space
+        self.extractor = extractor
+        is_float = isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)
+        self.head = nn.Sequential(
+            # a step is small against the state: without normalisation the network would not see it
+            nn.BatchNorm1d(n_features, affine=False) if is_float else nn.Identity(),
+            nn.Linear(n_features, width),
+            nn.ReLU(),
+            nn.Linear(width, n_actions),
+        )
+        self.optimizer = th.optim.Adam(self.parameters(), lr=learning_rate, **FUSED)
+
+    def forward(self, *observations: TensorObservations) -> th.Tensor:
+        """
+        Compute the logits of the actions.
+
+        :param observations: each of shape (n, ``*observation_shape``)
+        :return: shape (n, n_actions)
+        """
+        logits: th.Tensor = self.head(
+            self._features(*(preprocess_obs(given, self.observation_space) for given in observations))
+        )
+        return logits
+
+    def probabilities(self, *observations: TensorObservations) -> np.ndarray:
+        """
+        Compute how likely each action is.
+
+        :param observations: each of shape (n, ``*observation_shape``)
+        :return: shape (n, n_actions), float32
+        """
+        self.eval()
+        with th.no_grad():
+            return np.asarray(self(*observations).softmax(dim=1).cpu().numpy())
+
+    def _features(self, *observations: TensorObservations) -> th.Tensor:
+        """Compute the input of the hidden layer from preprocessed observations, to be supplied by the derived class."""
+        raise NotImplementedError
+
+    def _descend(self, targets: th.Tensor, *observations: TensorObservations) -> float:
+        """Make one step of gradient descent on the cross-entropy; targets are actions or probabilities."""
+        self.train()
+        loss = nn.functional.cross_entropy(self(*observations), targets)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return float(loss.item())
+
+
+def make_extractor(observation_space: spaces.Space[Any]) -> tuple[nn.Module, int]:
+    """
+    Make the features extractor that Stable-Baselines3's policies have for an observation space; images are normalised before.
+
+    :param observation_space: the observation space
+    :return: the extractor and the number of features
+    """
+    extractor: BaseFeaturesExtractor
+    if isinstance(observation_space, spaces.Dict):
+        extractor = CombinedExtractor(observation_space)
+    elif is_image_space(observation_space):
+        extractor = NatureCNN(observation_space)
+        # what moves is small and faint against all that does not: without normalisation the network would not see it
+        normalization = nn.BatchNorm2d(observation_space.shape[0], affine=False)  # type: ignore[index]
+        return nn.Sequential(normalization, extractor), extractor.features_dim
+    else:
+        extractor = FlattenExtractor(observation_space)
+    return extractor, extractor.features_dim

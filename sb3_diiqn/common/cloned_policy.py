@@ -1,0 +1,85 @@
+"""A clone of the expert's policy, which knows what the expert would do also where the expert has not been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+
+from sb3_diiqn.common.action_classifier import ActionClassifier, make_extractor
+from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.inference.settings import Seed
+
+
+class ClonedPolicy(ActionClassifier):
+    """
+    Learns from the expert's states and the estimates of its actions.
+
+    Behavioural cloning from observation (Torabi et al. 2018, arXiv 1805.01954), from probabilities instead of the likeliest
+    action: of several actions with the same effect, the clone may take any.
+
+    :param observation_space: the environment's observation space
+    :param n_actions: number of the agent's actions
+    :param width: width of the hidden layer
+    :param learning_rate: of Adam
+    """
+
+    def __init__(
+        self, observation_space: spaces.Space[Any], n_actions: int, width: int = 128, learning_rate: float = 1e-3
+    ) -> None:
+        extractor, n_features = make_extractor(observation_space)
+        super().__init__(observation_space, n_actions, extractor, n_features, width, learning_rate)
+
+    def learn(self, observations: TensorObservations, probabilities: th.Tensor) -> float:
+        """
+        Make one step of gradient descent.
+
+        :param observations: the expert's s_e, shape (n, ``*observation_shape``)
+        :param probabilities: of what it did there, shape (n, n_actions)
+        :return: the cross-entropy
+        """
+        return self._descend(probabilities, observations)
+
+    def _features(self, *observations: TensorObservations) -> th.Tensor:
+        features: th.Tensor = self.extractor(*observations)
+        return features
+
+
+class CloneFollower:
+    """
+    Chooses the actions of guided stretches by a policy, which has an answer everywhere.
+
+    :param probabilities: of the actions at n observations, shape (n, n_actions)
+    :param seed: seed of the draws
+    """
+
+    def __init__(self, probabilities: Callable[[Observations], np.ndarray], seed: Seed = None) -> None:
+        self._probabilities = probabilities
+        self._generator = np.random.default_rng(seed)
+
+    def committed(self) -> np.ndarray:
+        """No environment has to finish anything, shape (1,)."""
+        return np.zeros(1, dtype=bool)
+
+    def release(self, environments: np.ndarray) -> None:
+        """
+        Nothing is to be forgotten: the clone has no memory.
+
+        :param environments: indices or mask of environments
+        """
+
+    def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
+        """
+        Draw actions.
+
+        :param observations: current observations of these environments, shape (n, ``*observation_shape``)
+        :param environments: their indices, shape (n,)
+        :return: shape (n,)
+        """
+        cumulative = self._probabilities(observations).cumsum(axis=1)
+        lots = self._generator.random((len(environments), 1)) * cumulative[:, -1:]
+        return np.asarray((lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1))

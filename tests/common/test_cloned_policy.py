@@ -1,0 +1,40 @@
+"""The policy cloned from estimates of the expert's actions, and how its actions are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from scipy.stats import chisquare
+
+from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
+
+STATES = np.eye(4, dtype=np.int8)
+LABELS = np.array([[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]], dtype=np.float32)
+
+
+def test_it_learns_the_probabilities() -> None:
+    """Where two actions were equally likely, it takes either."""
+    th.manual_seed(0)
+    clone = ClonedPolicy(spaces.MultiBinary(4), 3)
+    states, labels = th.as_tensor(STATES), th.as_tensor(LABELS)
+    losses = [clone.learn(states, labels) for _ in range(1000)]
+    np.testing.assert_allclose(clone.probabilities(states), LABELS, atol=0.03)
+    entropy = (np.log(2) + np.log(3)) / 4
+    np.testing.assert_allclose(losses[-1], entropy, atol=0.01)
+
+
+def test_actions_are_drawn_by_their_probabilities() -> None:
+    follower = CloneFollower(lambda observations: LABELS[observations], seed=0)
+    drawn = np.stack([follower.actions(np.array([0, 1, 2, 3]), np.arange(4)) for _ in range(3000)])
+    assert (drawn[:, 0] == 0).all()
+    assert (drawn[:, 1] == 1).all()
+    assert chisquare(np.bincount(drawn[:, 2], minlength=3)[1:]).pvalue > 0.001
+    assert (drawn[:, 2] > 0).all()
+    assert chisquare(np.bincount(drawn[:, 3])).pvalue > 0.001
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    one, two = (CloneFollower(lambda observations: LABELS[observations], seed=5) for _ in range(2))
+    states, environments = np.array([3] * 50), np.arange(50)
+    np.testing.assert_array_equal(one.actions(states, environments), two.actions(states, environments))
