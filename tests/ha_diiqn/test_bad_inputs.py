@@ -13,7 +13,7 @@ from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 from sb3_diiqn.inference import BridgingSettings
 from tests.ha_diiqn.jumper import make
 from tests.helpers import TINY
-from tests.inference.test_bridging import record_king
+from tests.inference.bridging_worlds import record_king
 
 NAN, INFINITY = float("nan"), float("inf")
 

@@ -12,7 +12,7 @@ from sb3_diiqn.envs import Maze2D
 from sb3_diiqn.ha_diiqn import BridgingPolicy
 from sb3_diiqn.inference import NO_ACTION, BridgingKnowledge, Feasibility
 from tests.inference.bridge_reference import AgentStep
-from tests.inference.test_bridging import episode, knowledge_of, observe, record_king, trajectories, wander
+from tests.inference.bridging_worlds import episode, knowledge_of, observe, record_king, trajectories, wander
 
 N_ACTIONS = 3
 STAY = 0

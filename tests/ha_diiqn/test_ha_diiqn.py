@@ -20,7 +20,7 @@ from sb3_diiqn.inference import BridgingKnowledge, Feasibility
 from sb3_diiqn.record import record_expert
 from tests.ha_diiqn.jumper import CURIOUS, jumps, knowledge_of, line_env, make, streams_of
 from tests.helpers import LOOKS, RIGHT, TINY, LineEnv, global_random_state, right_walks
-from tests.inference.test_bridging import assert_equals_the_loops, range_of, record_king
+from tests.inference.bridging_worlds import assert_equals_the_loops, range_of, record_king
 
 FEASIBLE, INFEASIBLE = Feasibility.FEASIBLE, Feasibility.INFEASIBLE
 

@@ -16,7 +16,7 @@ from sb3_diiqn import DIIQN, HADIIQN
 from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
 from sb3_diiqn.ha_diiqn import BridgingPolicy
 from tests.ha_diiqn.jumper import CURIOUS, jumps, knowledge_of, line_env, make, streams_of
-from tests.inference.test_bridging import assert_equals_the_loops, range_of, tables_of
+from tests.inference.bridging_worlds import assert_equals_the_loops, range_of, tables_of
 
 
 def saved(model: DIIQN, path: Path) -> Path:
