@@ -17,12 +17,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "margin_weight": 0.0,
         "margin": 0.8,
     },
-    # part of the exploration follows the expert, also where no own transition is near its
+    # most of the exploration follows a clone of the expert, which knows what to do also where nothing matches
     "guided": {
         "inference": "inverse_dynamics",
-        "guidance_share": 0.5,
+        "guidance_share": 0.8,
         "guidance_length": 20,
-        "guide": "matching",
+        "guide": "clone",
         "margin_weight": 0.0,
         "margin": 0.8,
     },
