@@ -10,14 +10,14 @@ from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.preprocessing import get_obs_shape
-from stable_baselines3.common.type_aliases import MaybeCallback
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples, MaybeCallback, ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, ImitationSamples, TensorObservations
 from sb3_diiqn.common.callbacks import with_confidence_callback
 from sb3_diiqn.common.demonstration import ExpertDemonstration
 from sb3_diiqn.common.gradients import clip_gradients
-from sb3_diiqn.common.transitions import Batch, Transitions, batch_of
+from sb3_diiqn.common.transitions import Batch, Transitions, batch_alone, batch_of
 from sb3_diiqn.expert import Observations
 
 
@@ -27,6 +27,8 @@ class ImplicitImitation(ExpertDemonstration):
 
     The host class supplies :meth:`_element_wise_losses`.
     """
+
+    double_q: bool
 
     # of the host
     exploration_rate: float
@@ -53,12 +55,13 @@ class ImplicitImitation(ExpertDemonstration):
         :param gradient_steps: number of updates
         :param batch_size: number of agent transitions per update
         """
-        if self._expert is None:
+        if self._expert is None and not self.double_q:
             super().train(gradient_steps, batch_size)  # type: ignore[misc]
             return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)  # type: ignore[attr-defined]
-        losses = [self._update(batch_size) for _ in range(gradient_steps)]
+        update = self._update_alone if self._expert is None else self._update
+        losses = [update(batch_size) for _ in range(gradient_steps)]
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/loss", np.mean(losses))
@@ -66,7 +69,7 @@ class ImplicitImitation(ExpertDemonstration):
     def _update(self, batch_size: int) -> float:
         """Make one update: Phi * L_e + (1 - Phi) * L_a for every agent transition of a batch ("Loss" in the paper)."""
         samples: ImitationSamples = self.replay_buffer.sample_with_expert(batch_size, env=self._vec_normalize_env)
-        agent = self._agent_transitions(samples)
+        agent = self._agent_transitions(samples.agent)
         batch = batch_of(agent, self._expert_transitions(samples), samples.expert.rows)
         demonstration = self._draw_demonstration()
         q_values, losses = self._element_wise_losses(batch, None if demonstration is None else demonstration.observations)
@@ -78,8 +81,15 @@ class ImplicitImitation(ExpertDemonstration):
         self._train_networks()
         return float(loss.item())
 
-    def _agent_transitions(self, samples: ImitationSamples) -> Transitions:
-        agent = samples.agent
+    def _update_alone(self, batch_size: int) -> float:
+        """Make one update of the host, where its own is not what was asked for."""
+        samples = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
+        _, losses = self._element_wise_losses(batch_alone(self._agent_transitions(samples)))
+        loss = losses.mean()
+        self._optimize(loss)
+        return float(loss.item())
+
+    def _agent_transitions(self, agent: ReplayBufferSamples | DictReplayBufferSamples) -> Transitions:
         discounts = getattr(agent, "discounts", None)
         if discounts is None:
             discounts = th.full_like(agent.rewards, self.gamma)

@@ -68,6 +68,17 @@ def batch_of(agent: Transitions, expert: Transitions, matched: np.ndarray) -> Ba
     )
 
 
+def batch_alone(agent: Transitions) -> Batch:
+    """
+    Make a batch of the agent's transitions only.
+
+    :param agent: transitions of the agent
+    """
+    observations, actions, next_observations, *others = agent
+    row = th.arange(len(actions), device=actions.device)
+    return Batch(observations, row, actions, next_observations, row, *others)
+
+
 def with_further(observations: TensorObservations, also: TensorObservations | None) -> TensorObservations:
     """
     Put observations one after the other.
