@@ -54,6 +54,11 @@ class Group:
         return np.array([area_under_curve(curve) for curve in self.training_curves])
 
     @cached_property
+    def greedy_means(self) -> np.ndarray:
+        """Mean greedy return of each run over all of its evaluations, shape (n_runs,)."""
+        return np.array([np.mean(greedy["mean"]) for greedy in self._greedy])
+
+    @cached_property
     def finals(self) -> np.ndarray:
         """Final greedy return of each run, shape (n_runs,)."""
         return np.array([final_return(greedy["step"], greedy["mean"], self.n_timesteps) for greedy in self._greedy])
@@ -81,6 +86,7 @@ class Summary:
     :param area: area under the training curve
     :param relative_area: the same as a share of the baseline's
     :param improvement: probability that a run's area exceeds that of a run of the baseline
+    :param greedy: mean greedy return over all evaluations
     :param final: final greedy return
     :param expert_passed: whether the interval of ``final`` lies above the expert's mean return; None if that cannot be said
     :param steps: steps until solved, runs that did not solve it count with the whole training; None if there is no criterion
@@ -91,6 +97,7 @@ class Summary:
     area: Estimate
     relative_area: Estimate | None
     improvement: Estimate | None
+    greedy: Estimate
     final: Estimate
     expert_passed: bool | None
     steps: Estimate | None
@@ -168,6 +175,7 @@ def summarise(group: Group, groups: list[Group], suite: Suite) -> Summary:
         area=aggregate([group.areas]),
         relative_area=None if base is None else relative([group.areas], [base.areas], [group.lowest_return]),
         improvement=None if base is None else improvement([group.areas], [base.areas]),
+        greedy=aggregate([group.greedy_means]),
         final=final,
         expert_passed=None if unknown else bool(final.low > group.expert_return[0]),
         steps=aggregate([np.minimum(group.steps_until_solved, group.n_timesteps)]) if has_criterion else None,

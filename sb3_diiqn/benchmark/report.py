@@ -21,6 +21,7 @@ DEFINITIONS = f"""\
 mean over {N_POINTS} evenly spaced steps.
 - Relative to {BASELINE}: ratio of the areas, both measured from the environment's lowest return. Better than {BASELINE}: \
 probability that a run's area exceeds that of a run of {BASELINE}.
+- Mean greedy return: mean over all evaluations. Exploration, guided or not, has no part in it.
 - Final greedy return: mean over the evaluations in the last tenth of the training.
 - Expert passed: the interval of the final greedy return lies above the expert's mean return.
 - Solved: the greedy return reaches the stated return (without one: the expert's mean return) at an evaluation and at the \
@@ -62,10 +63,10 @@ def environment_table(summaries: list[Summary]) -> Table:
     """Make the table of one environment: its experts, then one row per algorithm and variation."""
     header = [
         "", "runs", "area under training curve", f"relative to {BASELINE}", f"better than {BASELINE}",
-        "final greedy return", "expert passed", "steps until solved", "solved",
+        "mean greedy return", "final greedy return", "expert passed", "steps until solved", "solved",
     ]  # fmt: skip
     rows = [
-        [label, *[NOTHING] * 4, f"{number(mean)} ± {number(deviation)}", *[NOTHING] * 3]
+        [label, *[NOTHING] * 5, f"{number(mean)} ± {number(deviation)}", *[NOTHING] * 3]
         for label, (mean, deviation) in _experts([summary.group for summary in summaries]).items()
     ]
     for summary in summaries:
@@ -77,6 +78,7 @@ def environment_table(summaries: list[Summary]) -> Table:
                 estimate(summary.area),
                 estimate(summary.relative_area),
                 estimate(summary.improvement),
+                estimate(summary.greedy),
                 estimate(summary.final),
                 NOTHING if summary.expert_passed is None else ("yes" if summary.expert_passed else "no"),
                 estimate(summary.steps) if summary.solved > 0 else NOTHING,
@@ -119,14 +121,17 @@ def overall_table(rows: list[Overall]) -> Table:
 
 def summary_csv(summaries: list[Summary]) -> Table:
     """Make the tables of all environments in one, at full precision."""
-    names = ("area", "relative_area", "improvement", "final_greedy_return", "steps_until_solved")
+    names = ("area", "relative_area", "improvement", "mean_greedy_return", "final_greedy_return", "steps_until_solved")
     header = ["environment", "algorithm", "variation", "runs", "expert_return"]
     header += [f"{name}{part}" for name in names for part in ("", "_low", "_high")] + ["expert_passed", "solved"]
     rows = []
     for summary in summaries:
         group = summary.group
         row = [group.environment, group.algorithm, group.variation, len(group.results), group.expert_return[0]]
-        for value in (summary.area, summary.relative_area, summary.improvement, summary.final, summary.steps):
+        estimates = (
+            summary.area, summary.relative_area, summary.improvement, summary.greedy, summary.final, summary.steps,
+        )  # fmt: skip
+        for value in estimates:
             row += list(value) if value else [math.nan] * 3
         rows.append([_plain(entry) for entry in (*row, summary.expert_passed, summary.solved)])
     return Table(header, rows)
@@ -134,11 +139,12 @@ def summary_csv(summaries: list[Summary]) -> Table:
 
 def runs_csv(groups: list[Group]) -> Table:
     """Make the table of all runs, at full precision."""
-    header = ["environment", "algorithm", "variation", "seed", "area", "final_greedy_return", "steps_until_solved"]
-    header += ["episodes", "wall_time", "steps_per_second"]
+    header = ["environment", "algorithm", "variation", "seed", "area", "mean_greedy_return", "final_greedy_return"]
+    header += ["steps_until_solved", "episodes", "wall_time", "steps_per_second"]
     rows = []
     for group in groups:
-        for result, *values in zip(group.results, group.areas, group.finals, group.steps_until_solved, strict=True):
+        scores = (group.areas, group.greedy_means, group.finals, group.steps_until_solved)
+        for result, *values in zip(group.results, *scores, strict=True):
             row = [group.environment, group.algorithm, group.variation, result["seed"], *values]
             row += [len(result["training"]["step"]), result["wall_time"], result["steps_per_second"]]
             rows.append([_plain(entry) for entry in row])

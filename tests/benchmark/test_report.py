@@ -98,6 +98,8 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert float(diiqn["relative_area"]) == pytest.approx(2)
     assert float(wide["relative_area"]) == pytest.approx(1)
     assert [float(row["improvement"]) for row in (diiqn, wide)] == [1, 0.5]
+    assert [float(row["mean_greedy_return"]) for row in (dqn, diiqn, wide)] == [3, 6.5, 3]
+    assert [float(diiqn[f"mean_greedy_return_{end}"]) for end in ("low", "high")] == [6, 7]
     assert [float(row["final_greedy_return"]) for row in (dqn, diiqn, wide)] == [4, 8, 5]
     assert [float(wide[f"final_greedy_return_{end}"]) for end in ("low", "high")] == [1, 9]
     assert [row["expert_passed"] for row in (dqn, diiqn, wide)] == ["False", "True", "False"]
@@ -117,13 +119,14 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
     text = (folder.report(suite) / "report.md").read_text(encoding="utf-8")
     cells = [[part.strip() for part in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
-    assert cells[2] == ["expert", "-", "-", "-", "-", "5.00 ± 1.50", "-", "-", "-"]
+    assert cells[2] == ["expert", "-", "-", "-", "-", "-", "5.00 ± 1.50", "-", "-", "-"]
     assert cells[4] == [
         "diiqn",
         "2",
         "3.62 [3.62, 3.62]",
         "2.00 [2.00, 2.00]",
         "1.00 [1.00, 1.00]",
+        "6.50 [6.00, 7.00]",
         "8.00 [8.00, 8.00]",
         "yes",
         "75.0 [50.0, 100]",

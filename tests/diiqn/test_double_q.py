@@ -71,7 +71,7 @@ def test_on_quantiles_by_hand() -> None:
         n_disagreements += chosen != int(ahead.mean(dim=0).argmax())
         target = reward + (1 - done) * discount * ahead[:, chosen]
         expected = quantile_huber_losses(model.quantile_net(observation[None])[:, :, int(action)], target[None])
-        assert float(loss.detach()) == pytest.approx(float(expected), rel=1e-4)
+        assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
     assert n_disagreements > 5
 
 

@@ -1,0 +1,34 @@
+"""The results in the repository: they belong to the suites that are in it, and the report can be made from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sb3_diiqn.benchmark.storage import ResultFolder
+from sb3_diiqn.benchmark.suite import load_suite
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ResultFolder(ROOT / "results")
+SHIPPED = {path.stem for path in (ROOT / "sb3_diiqn" / "benchmark" / "suites").glob("*.yml")}
+SUITES = {suite.name: suite for suite in RESULTS.suites()} if RESULTS.root.exists() else {}
+
+
+def test_there_are_some() -> None:
+    assert {"demo", "mazes", "point_maze"} <= SUITES.keys() & SHIPPED
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_cell_is_of_the_present_suite_and_expert(name: str) -> None:
+    """None is outdated, so that running a suite with ``--out results`` adds what is missing and repeats nothing."""
+    suite, manifest = SUITES[name], RESULTS.manifest()
+    states = [RESULTS.state(cell, manifest) for cell in suite.cells()]
+    assert set(states) <= {"finished", "missing"}
+    assert len(list((RESULTS.suite(name) / "cells").rglob("seed-*.json"))) == states.count("finished")
+
+
+@pytest.mark.parametrize("name", sorted(SUITES.keys() & SHIPPED))
+def test_the_suite_is_the_one_in_the_package(name: str) -> None:
+    hashes = [[(str(cell), cell.settings_hash) for cell in suite.cells()] for suite in (SUITES[name], load_suite(name))]
+    assert hashes[0] == hashes[1]
