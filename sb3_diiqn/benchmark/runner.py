@@ -95,12 +95,12 @@ def check_runnable(suite: Suite) -> None:
 
 def make_experts(suites: list[Suite], folder: ResultFolder, backend: Backend) -> dict[str, str]:
     """
-    Make all experts that the suites need and that are not there yet.
+    Make all experts that are not there yet and that unfinished cells need, or the plots.
 
     :return: error by name of the expert, for those that could not be made
     """
     manifest = folder.manifest()
-    missing = {recipe.name: recipe for recipe in _recipes(suites) if not _is_made(recipe, folder, manifest)}
+    missing = {recipe.name: recipe for recipe in _needed(suites, folder, manifest) if not _is_made(recipe, folder, manifest)}
     if not missing:
         return {}
     errors = _train_policies(list(missing.values()), folder, backend)
@@ -141,11 +141,12 @@ def _train_policies(recipes: list[ExpertRecipe], folder: ResultFolder, backend: 
     return errors
 
 
-def _recipes(suites: list[Suite]) -> Iterator[ExpertRecipe]:
+def _needed(suites: list[Suite], folder: ResultFolder, manifest: dict[str, dict[str, Any]]) -> Iterator[ExpertRecipe]:
     for suite in suites:
-        recipes = [suite.expert(name) for name in suite.environments]  # a line in the plots, even if nobody learns from it
-        recipes += [cell.expert for cell in suite.cells()]
-        yield from (recipe for recipe in recipes if recipe is not None)
+        lines = [suite.expert(name) for name in suite.environments]  # in the plots, even if nobody learns from it
+        recipes = [recipe for recipe in lines if recipe is not None and recipe.name not in manifest]
+        recipes += [cell.expert for cell in suite.cells() if cell.expert and folder.state(cell, manifest) != "finished"]
+        yield from recipes
 
 
 def _is_made(recipe: ExpertRecipe, folder: ResultFolder, manifest: dict[str, dict[str, Any]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,18 @@ from torch import nn
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.common.compatibility import FUSED
 
+#: Normalised features are cut here, in standard deviations: what never changed in training must not drown the rest later.
+LARGEST_INPUT = 5.0
+#: Height and width from which on NatureCNN works.
+SMALLEST_IMAGE = 36
+
 
 class ActionClassifier(nn.Module):
     """
     Base class: a features extractor, one hidden layer, Adam, and the cross-entropy.
 
-    :param observation_space: the environment's observation space; features of float vectors are normalised
+    :param observation_space: the environment's observation space; float vectors and images are normalised, Dict observations
+        are not
     :param n_actions: number of the agent's actions
     :param extractor: computes features
     :param n_features: number of inputs of the hidden layer
@@ -42,7 +49,7 @@ class ActionClassifier(nn.Module):
         is_float = isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)
         self.head = nn.Sequential(
             # a step is small against the state: without normalisation the network would not see it
-            nn.BatchNorm1d(n_features, affine=False) if is_float else nn.Identity(),
+            _normalization(n_features) if is_float else nn.Identity(),
             nn.Linear(n_features, width),
             nn.ReLU(),
             nn.Linear(width, n_actions),
@@ -86,9 +93,34 @@ class ActionClassifier(nn.Module):
         return float(loss.item())
 
 
+def with_fitting_networks(parameters: dict[str, Any], networks: dict[str, ActionClassifier | None]) -> dict[str, Any]:
+    """
+    Replace in saved parameters those of networks which they do not fit by the networks' own, and leave out what nobody has.
+
+    :param parameters: state dictionaries by name, for each network also ``NAME.optimizer``
+    :param networks: networks by name, None where the model has none
+    """
+    fitting = {name: state for name, state in parameters.items() if name.split(".")[0] not in networks}
+    for name, network in networks.items():
+        if network is None:
+            continue
+        own = {name: network.state_dict(), f"{name}.optimizer": network.optimizer.state_dict()}
+        fits = own.keys() <= parameters.keys() and _shapes(parameters[name]) == _shapes(own[name])
+        if name in parameters and not fits:
+            warnings.warn(f"the saved {name} is not of this model's architecture: it begins anew", stacklevel=2)
+        fitting |= {key: parameters[key] for key in own} if fits else own
+    return fitting
+
+
+def _shapes(state: dict[str, th.Tensor]) -> dict[str, th.Size]:
+    return {name: value.shape for name, value in state.items()}
+
+
 def make_extractor(observation_space: spaces.Space[Any]) -> tuple[nn.Module, int]:
     """
-    Make the features extractor that Stable-Baselines3's policies have for an observation space; images are normalised before.
+    Make the features extractor that Stable-Baselines3's default policies have; images are normalised before.
+
+    Images too small for their convolutions are treated as vectors.
 
     :param observation_space: the observation space
     :return: the extractor and the number of features
@@ -96,7 +128,7 @@ def make_extractor(observation_space: spaces.Space[Any]) -> tuple[nn.Module, int
     extractor: BaseFeaturesExtractor
     if isinstance(observation_space, spaces.Dict):
         extractor = CombinedExtractor(observation_space)
-    elif is_image_space(observation_space):
+    elif is_image_space(observation_space) and min(observation_space.shape[1:]) >= SMALLEST_IMAGE:  # type: ignore[index]
         extractor = NatureCNN(observation_space)
         # what moves is small and faint against all that does not: without normalisation the network would not see it
         normalization = nn.BatchNorm2d(observation_space.shape[0], affine=False)  # type: ignore[index]
@@ -104,3 +136,7 @@ def make_extractor(observation_space: spaces.Space[Any]) -> tuple[nn.Module, int
     else:
         extractor = FlattenExtractor(observation_space)
     return extractor, extractor.features_dim
+
+
+def _normalization(n_features: int) -> nn.Module:
+    return nn.Sequential(nn.BatchNorm1d(n_features, affine=False), nn.Hardtanh(-LARGEST_INPUT, LARGEST_INPUT))

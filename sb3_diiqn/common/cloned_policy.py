@@ -12,6 +12,7 @@ from gymnasium import spaces
 from sb3_diiqn.common.action_classifier import ActionClassifier, make_extractor
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.expert import Observations
+from sb3_diiqn.inference import NO_ACTION
 from sb3_diiqn.inference.settings import Seed
 
 
@@ -51,13 +52,13 @@ class ClonedPolicy(ActionClassifier):
 
 class CloneFollower:
     """
-    Chooses the actions of guided stretches by a policy, which has an answer everywhere.
+    Chooses the actions of guided stretches by a policy, which has an answer everywhere once it has learned something.
 
-    :param probabilities: of the actions at n observations, shape (n, n_actions)
+    :param probabilities: of the actions at n observations, shape (n, n_actions); None as long as nothing was learned
     :param seed: seed of the draws
     """
 
-    def __init__(self, probabilities: Callable[[Observations], np.ndarray], seed: Seed = None) -> None:
+    def __init__(self, probabilities: Callable[[Observations], np.ndarray | None], seed: Seed = None) -> None:
         self._probabilities = probabilities
         self._generator = np.random.default_rng(seed)
 
@@ -78,8 +79,11 @@ class CloneFollower:
 
         :param observations: current observations of these environments, shape (n, ``*observation_shape``)
         :param environments: their indices, shape (n,)
-        :return: shape (n,)
+        :return: shape (n,); ``NO_ACTION`` as long as nothing was learned
         """
-        cumulative = self._probabilities(observations).cumsum(axis=1)
+        probabilities = self._probabilities(observations)
+        if probabilities is None:
+            return np.full(len(environments), NO_ACTION)
+        cumulative = probabilities.cumsum(axis=1)
         lots = self._generator.random((len(environments), 1)) * cumulative[:, -1:]
         return np.asarray((lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1))

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch as th
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import VecNormalize
 
+from sb3_diiqn.common.action_classifier import ActionClassifier, with_fitting_networks
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
 from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
 from sb3_diiqn.common.expert_side import ExpertSide
@@ -16,6 +18,7 @@ from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.margin import DemonstrationSettings, margin_losses
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference import ActionEstimates, ExpertFollower, estimate
+from sb3_diiqn.inference.settings import require
 
 
 class DemonstrationSamples(NamedTuple):
@@ -33,6 +36,8 @@ class ExpertDemonstration(ExpertSide):
     """Mixin that estimates the expert's actions in any of its transitions, and lets the agent imitate them."""
 
     # of the host, and the arguments
+    batch_size: int
+    double_q: bool
     guidance_share: float
     guide: str
     inference: str
@@ -46,8 +51,8 @@ class ExpertDemonstration(ExpertSide):
     cloned_policy: ClonedPolicy | None = None
 
     #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
-    warm_up_updates = 2000
-    update_interval = 4
+    networks_warm_up = 2000
+    networks_interval = 4
     #: expert transitions that the clone learns from at once
     clone_batch_size = 64
     _n_batches = 0
@@ -66,6 +71,9 @@ class ExpertDemonstration(ExpertSide):
     def _check_settings(self) -> None:
         super()._check_settings()
         self._settings(DemonstrationSettings)
+        require(isinstance(self.double_q, bool), "double_q", self.double_q, "True or False")
+        alone = self.batch_size == 1 and self.inference == "inverse_dynamics"
+        require(not alone, "batch_size", self.batch_size, "at least 2 with inference='inverse_dynamics'")
 
     def _make_guidance(self) -> ExpertGuidance | None:
         guidance = super()._make_guidance()
@@ -80,10 +88,29 @@ class ExpertDemonstration(ExpertSide):
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, tensors = super()._get_torch_save_params()  # type: ignore[misc]
-        for name in ("inverse_dynamics", "cloned_policy"):
-            if getattr(self, name) is not None:
+        for name, network in self._networks().items():
+            if network is not None:
                 state_dicts = [*state_dicts, name, f"{name}.optimizer"]
         return state_dicts, tensors
+
+    def set_parameters(
+        self, load_path_or_dict: str | dict[str, Any], exact_match: bool = True, device: th.device | str = "auto"
+    ) -> None:
+        """
+        Load parameters; a network beside the Q-network that is not among them, or that they do not fit, begins anew.
+
+        :param load_path_or_dict: see Stable-Baselines3
+        :param exact_match: see Stable-Baselines3
+        :param device: see Stable-Baselines3
+        """
+        given: Any = load_path_or_dict
+        if not isinstance(given, dict):
+            _, given, _ = load_from_zip_file(given, device=device, load_data=False)
+        super().set_parameters(with_fitting_networks(given, self._networks()), exact_match, device)  # type: ignore[misc]
+
+    def _networks(self) -> dict[str, ActionClassifier | None]:
+        """The networks beside the Q-network, by their names in a saved model."""
+        return {"inverse_dynamics": self.inverse_dynamics, "cloned_policy": self.cloned_policy}
 
     def estimate_actions(self, indices: np.ndarray) -> ActionEstimates:
         """
@@ -115,17 +142,19 @@ class ExpertDemonstration(ExpertSide):
     def _train_networks(self) -> None:
         """Let the networks beside the Q-network learn."""
         self._n_batches += 1
-        if self._n_batches > self.warm_up_updates and self._n_batches % self.update_interval:
+        if self._n_batches > self.networks_warm_up and self._n_batches % self.networks_interval:
             return
         if self.inverse_dynamics is not None:
             self.inverse_dynamics.learn(*self.replay_buffer.drawn_steps(self._vec_normalize_env))
-        if self.cloned_policy is not None and self._expert is not None:
-            indices = self._demonstration_generator.integers(len(self._expert), size=self.clone_batch_size)
+        if self.cloned_policy is not None:
+            indices = self._demonstration_generator.integers(len(self.expert), size=self.clone_batch_size)  # type: ignore[arg-type]
             observations, next_observations = self._expert_tensors(indices)
             probabilities = self._action_probabilities(indices, observations, next_observations)
             self.cloned_policy.learn(observations, th.as_tensor(probabilities, dtype=th.float32, device=self.device))
 
-    def _clone_probabilities(self, observations: Observations) -> np.ndarray:
+    def _clone_probabilities(self, observations: Observations) -> np.ndarray | None:
+        if self._n_batches == 0:
+            return None
         clone: Any = self.cloned_policy
         return np.asarray(clone.probabilities(to_tensors(self.replay_buffer, observations, self._vec_normalize_env)))
 

@@ -32,7 +32,7 @@ class ExpertSide:
     Mixin that gives an off-policy algorithm expert data and a replay buffer that matches with them.
 
     The host class calls :meth:`_set_imitation_arguments` in its constructor, before its own :meth:`_setup_model`. Without
-    expert data nothing of the host's behaviour changes.
+    expert data, and with ``double_q=False``, nothing of the host's behaviour changes.
     """
 
     #: follows the expert in guided stretches, by matching
@@ -64,7 +64,8 @@ class ExpertSide:
         :param expert_data: the expert data, a path to it, or None
         :param expert_reward: see :class:`~sb3_diiqn.common.buffers.ExpertMatchingMixin`
         :param preset: name of the preset, see :func:`~sb3_diiqn.common.presets.with_preset`
-        :param settings: the fields of ``InferenceSettings`` and ``GuidanceSettings``
+        :param settings: the fields of ``InferenceSettings``, ``GuidanceSettings`` and ``DemonstrationSettings``, and
+            ``double_q``
         """
         self.expert_data = expert_data
         self.expert_reward = expert_reward
@@ -214,7 +215,7 @@ class ExpertSide:
 
     def _excluded_save_params(self) -> list[str]:
         excluded = [*super()._excluded_save_params(), "_expert", "_guidance", "_confidence_statistics"]  # type: ignore[misc]
-        excluded += ["inverse_dynamics", "_demonstration_generator"]
+        excluded += ["_demonstration_generator"]
         return excluded if isinstance(self.expert_data, (str, os.PathLike)) else [*excluded, "expert_data"]
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:

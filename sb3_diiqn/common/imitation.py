@@ -50,7 +50,7 @@ class ImplicitImitation(ExpertDemonstration):
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """
-        Update the network, with every expert sample weighted by its confidence.
+        Update the network, with every expert sample, if there are any, weighted by its confidence.
 
         :param gradient_steps: number of updates
         :param batch_size: number of agent transitions per update
@@ -82,7 +82,7 @@ class ImplicitImitation(ExpertDemonstration):
         return float(loss.item())
 
     def _update_alone(self, batch_size: int) -> float:
-        """Make one update of the host, where its own is not what was asked for."""
+        """Make one update of the host with the targets of double Q-learning, without expert data."""
         samples = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
         _, losses = self._element_wise_losses(batch_alone(self._agent_transitions(samples)))
         loss = losses.mean()
@@ -140,6 +140,13 @@ class ImplicitImitation(ExpertDemonstration):
             of the transitions, shape (n,)
         """
         raise NotImplementedError
+
+    def _judged(self, network: Any, next_observations: TensorObservations) -> th.Tensor:
+        """Let the network that learns say what it expects of the next observations, as it would when acting."""
+        self.policy.set_training_mode(False)
+        expected: th.Tensor = network(next_observations)
+        self.policy.set_training_mode(True)
+        return expected
 
     def _optimize(self, loss: th.Tensor) -> None:
         optimizer = self.policy.optimizer

@@ -65,7 +65,7 @@ class DIIQN(ImplicitImitation, DQN):
     :param margin: by how much the expert's action is to be valued above the others, in units of the reward
     :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
     :param double_q: double Q-learning (van Hasselt et al. 2016, arXiv 1509.06461): the Q-network chooses the next action, the
-        target network values it; also without expert data. Not in the paper
+        target network values it; also without expert data, which then is no longer DQN to the bit. Not in the paper
     :raises ConfigurationError: if an argument is out of range or does not go together with another
     :raises ExpertDataError: if the expert data is damaged or does not fit the environment
     """
@@ -189,7 +189,7 @@ class DIIQN(ImplicitImitation, DQN):
     def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
         with th.no_grad():
             next_q_values = self.q_net_target(batch.next_observations)
-            judged = self.q_net(batch.next_observations) if self.double_q else next_q_values
+            judged = self._judged(self.q_net, batch.next_observations) if self.double_q else next_q_values
             next_values = next_q_values.gather(1, judged.argmax(dim=1, keepdim=True))[batch.next_row]
             targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_values
         q_values = self.q_net(with_further(batch.observations, also))

@@ -81,7 +81,7 @@ class QRDIIQN(ImplicitImitation, QRDQN):
     def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
         with th.no_grad():
             next_quantiles = self.quantile_net_target(batch.next_observations)
-            judged = self.quantile_net(batch.next_observations) if self.double_q else next_quantiles
+            judged = self._judged(self.quantile_net, batch.next_observations) if self.double_q else next_quantiles
             greedy = judged.mean(dim=1).argmax(dim=1)
             next_quantiles = _of_actions(next_quantiles, greedy)[batch.next_row]
             targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_quantiles

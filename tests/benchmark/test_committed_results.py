@@ -23,6 +23,7 @@ def test_there_are_some() -> None:
 def test_every_cell_is_of_the_present_suite_and_expert(name: str) -> None:
     """None is outdated, so that running a suite with ``--out results`` adds what is missing and repeats nothing."""
     suite, manifest = SUITES[name], RESULTS.manifest()
+    assert all(cell.expert is None or cell.expert.name in manifest for cell in suite.cells() if RESULTS.cell(cell).exists())
     states = [RESULTS.state(cell, manifest) for cell in suite.cells()]
     assert set(states) <= {"finished", "missing"}
     assert len(list((RESULTS.suite(name) / "cells").rglob("seed-*.json"))) == states.count("finished")

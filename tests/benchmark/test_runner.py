@@ -135,6 +135,20 @@ def test_damaged_failing_and_changed_cells(copied: Path, capsys: pytest.CaptureF
     } <= rows
 
 
+def test_recordings_are_made_again_only_for_cells_that_need_them(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Finished results without recordings are how a repository keeps them."""
+    (recordings,) = [path for path in copied.glob("experts/*.npz") if "-actions" not in path.name]
+    recordings.unlink()
+    arguments = ["run", str(copied / "tiny.yml"), "--out", str(copied), "--workers", "1"]
+    assert main(arguments) == 0
+    assert "4 cells are finished already, 0 to do" in capsys.readouterr().out
+    assert not recordings.exists()
+    (copied / "tiny/cells/pole/diiqn/default/seed-0.json").unlink()
+    assert main(arguments) == 0
+    assert "3 cells are finished already, 1 to do" in capsys.readouterr().out
+    assert recordings.exists()
+
+
 def test_changed_expert_makes_its_cells_outdated(copied: Path) -> None:
     path = copied / "experts" / "manifest.json"
     folder, suite = ResultFolder(copied), load_suite(str(copied / "tiny.yml"))

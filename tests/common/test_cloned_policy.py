@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch as th
 from gymnasium import spaces
 from scipy.stats import chisquare
 
 from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
+from sb3_diiqn.inference import NO_ACTION
 
 STATES = np.eye(4, dtype=np.int8)
 LABELS = np.array([[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]], dtype=np.float32)
@@ -32,6 +34,31 @@ def test_actions_are_drawn_by_their_probabilities() -> None:
     assert chisquare(np.bincount(drawn[:, 2], minlength=3)[1:]).pvalue > 0.001
     assert (drawn[:, 2] > 0).all()
     assert chisquare(np.bincount(drawn[:, 3])).pvalue > 0.001
+
+
+def test_before_it_has_learned_no_action_is_known() -> None:
+    follower = CloneFollower(lambda observations: None, seed=0)
+    assert follower.actions(np.array([0, 1, 2]), np.arange(3)).tolist() == [NO_ACTION] * 3
+
+
+def test_what_was_always_the_same_does_not_drown_the_rest() -> None:
+    """The third component was constant in training; later it is not, by a little, or by a lot."""
+    th.manual_seed(0)
+    states = th.tensor([[-1.0, 0.5, 0.3], [0.0, -0.5, 0.3], [1.0, 0.0, 0.3]])
+    clone = ClonedPolicy(spaces.Box(-10, 10, (3,)), 3)
+    for _ in range(500):
+        clone.learn(states, th.eye(3))
+    assert clone.probabilities(states).argmax(axis=1).tolist() == [0, 1, 2]
+    far = [clone.probabilities(states + th.tensor([0, 0, shift])) for shift in (1.0, 9.0)]
+    np.testing.assert_array_equal(*far)
+
+
+@pytest.mark.parametrize("size", [10, 36])
+def test_images_of_any_size(size: int) -> None:
+    clone = ClonedPolicy(spaces.Box(0, 255, (3, size, size), dtype=np.uint8), 3)
+    images = th.zeros(4, 3, size, size, dtype=th.uint8)
+    clone.learn(images, th.eye(3)[[0, 1, 2, 0]])
+    assert clone.probabilities(images).shape == (4, 3)
 
 
 def test_the_same_seed_draws_the_same() -> None:

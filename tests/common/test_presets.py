@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from sb3_diiqn import DIIQN, HADIIQN
+from sb3_diiqn.common.cloned_policy import CloneFollower
 from sb3_diiqn.common.presets import PRESETS
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.ha_diiqn.bridging_policy import BridgingPolicy
 from tests.helpers import TINY, LineEnv, right_walks
 
 
@@ -20,7 +22,14 @@ def make(algorithm: type[DIIQN] = DIIQN, **arguments: Any) -> DIIQN:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_sets_what_the_user_leaves_out(algorithm: type[DIIQN], preset: str) -> None:
     model = make(algorithm, preset=preset)
-    assert {name: getattr(model, name) for name in PRESETS[preset]} == PRESETS[preset]
+    # a clone does not know bridges
+    expected = PRESETS[preset] | ({"guide": "matching"} if algorithm is HADIIQN else {})
+    assert {name: getattr(model, name) for name in PRESETS[preset]} == expected
+
+
+def test_hadiiqn_follows_bridges_unless_a_clone_is_asked_for() -> None:
+    followers = [make(HADIIQN, preset="guided", **guide)._guidance.follower for guide in ({}, {"guide": "clone"})]
+    assert [type(follower) for follower in followers] == [BridgingPolicy, CloneFollower]
 
 
 def test_what_the_user_says_counts() -> None:

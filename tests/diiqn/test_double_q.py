@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
+from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from sb3_diiqn import DIIQN
 from sb3_diiqn.common.transitions import Transitions, batch_of
@@ -96,3 +97,25 @@ def test_without_expert_data_it_learns_as_with_an_expert_that_is_never_met() -> 
 def test_it_is_saved(tmp_path: Path) -> None:
     make().learn(50).save(tmp_path / "model")
     assert DIIQN.load(tmp_path / "model").double_q
+
+
+class NormalizedExtractor(FlattenExtractor):
+    """Features with batch normalisation."""
+
+    def __init__(self, observation_space: Any) -> None:
+        super().__init__(observation_space)
+        self.normalization = th.nn.BatchNorm1d(self.features_dim)
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        normalized: th.Tensor = self.normalization(super().forward(observations))
+        return normalized
+
+
+@pytest.mark.parametrize("expert", [None, right_walks()], ids=["alone", "with an expert"])
+def test_choosing_the_next_action_leaves_no_trace_in_the_network(expert: Any) -> None:
+    counts = []
+    for double_q in (False, True):
+        model = make(double_q=double_q, expert_data=expert, policy_kwargs={"features_extractor_class": NormalizedExtractor})
+        model.learn(100)
+        counts.append(int(model.q_net.features_extractor.normalization.num_batches_tracked))
+    assert counts[0] == counts[1] == model._n_updates

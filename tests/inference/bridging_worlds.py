@@ -117,6 +117,7 @@ def trajectories(*cells: list[int]) -> ExpertObservations:
     return ExpertObservations.from_trajectories([np.array(one)[:, None] for one in cells])
 
 
+#: From 1 in three steps to 3, by 2 and 4.
 AROUND = episode((1, 2, 2, 1.0), (2, 1, 4, 2.0), (4, 0, 3, 4.0))
 
 

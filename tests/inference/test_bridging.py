@@ -134,9 +134,6 @@ def test_online_equals_the_loops_in_random_mazes(
 # --- by hand --------------------------------------------------------------------------------------------------------------
 
 
-"""From 1 in three steps to 3, by 2 and 4."""
-
-
 def test_unvisited_is_unknown_tried_is_infeasible_and_reproduced_is_feasible() -> None:
     knowledge = knowledge_of(trajectories([1, 3, 4, 5]))
     assert knowledge.feasibility.tolist() == [UNKNOWN] * 3
