@@ -28,24 +28,16 @@ class ActionClassifier(nn.Module):
     :param observation_space: the environment's observation space; float vectors and images are normalised, Dict observations
         are not
     :param n_actions: number of the agent's actions
-    :param extractor: computes features
-    :param n_features: number of inputs of the hidden layer
     :param width: width of the hidden layer
     :param learning_rate: of Adam
     """
 
     def __init__(
-        self,
-        observation_space: spaces.Space[Any],
-        n_actions: int,
-        extractor: nn.Module,
-        n_features: int,
-        width: int,
-        learning_rate: float,
+        self, observation_space: spaces.Space[Any], n_actions: int, width: int = 128, learning_rate: float = 1e-3
     ) -> None:
         super().__init__()
         self.observation_space = observation_space
-        self.extractor = extractor
+        self.extractor, n_features = self._make_extractor()
         is_float = isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)
         self.head = nn.Sequential(
             # a step is small against the state: without normalisation the network would not see it
@@ -79,9 +71,14 @@ class ActionClassifier(nn.Module):
         with th.no_grad():
             return np.asarray(self(*observations).softmax(dim=1).cpu().numpy())
 
+    def _make_extractor(self) -> tuple[nn.Module, int]:
+        """Make what :meth:`_features` needs, and tell the number of features."""
+        return make_extractor(self.observation_space)
+
     def _features(self, *observations: TensorObservations) -> th.Tensor:
-        """Compute the input of the hidden layer from preprocessed observations, to be supplied by the derived class."""
-        raise NotImplementedError
+        """Compute the input of the hidden layer from preprocessed observations, here from one."""
+        features: th.Tensor = self.extractor(*observations)
+        return features
 
     def _descend(self, targets: th.Tensor, *observations: TensorObservations) -> float:
         """Make one step of gradient descent on the cross-entropy; targets are actions or probabilities."""

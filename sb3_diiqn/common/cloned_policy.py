@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch as th
-from gymnasium import spaces
 
-from sb3_diiqn.common.action_classifier import ActionClassifier, make_extractor
+from sb3_diiqn.common.action_classifier import ActionClassifier
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference import NO_ACTION
@@ -22,18 +20,7 @@ class ClonedPolicy(ActionClassifier):
 
     Behavioural cloning from observation (Torabi et al. 2018, arXiv 1805.01954), from probabilities instead of the likeliest
     action: of several actions with the same effect, the clone may take any.
-
-    :param observation_space: the environment's observation space
-    :param n_actions: number of the agent's actions
-    :param width: width of the hidden layer
-    :param learning_rate: of Adam
     """
-
-    def __init__(
-        self, observation_space: spaces.Space[Any], n_actions: int, width: int = 128, learning_rate: float = 1e-3
-    ) -> None:
-        extractor, n_features = make_extractor(observation_space)
-        super().__init__(observation_space, n_actions, extractor, n_features, width, learning_rate)
 
     def learn(self, observations: TensorObservations, probabilities: th.Tensor) -> float:
         """
@@ -44,10 +31,6 @@ class ClonedPolicy(ActionClassifier):
         :return: the cross-entropy
         """
         return self._descend(probabilities, observations)
-
-    def _features(self, *observations: TensorObservations) -> th.Tensor:
-        features: th.Tensor = self.extractor(*observations)
-        return features
 
 
 class CloneFollower:

@@ -13,11 +13,11 @@ from sb3_diiqn.common.action_classifier import ActionClassifier, with_fitting_ne
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
 from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
 from sb3_diiqn.common.expert_side import ExpertSide
-from sb3_diiqn.common.guidance import ExpertGuidance, Follower
+from sb3_diiqn.common.guidance import Follower
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.margin import DemonstrationSettings, margin_losses
 from sb3_diiqn.expert import Observations
-from sb3_diiqn.inference import ActionEstimates, ExpertFollower, estimate
+from sb3_diiqn.inference import ActionEstimates, estimate
 from sb3_diiqn.inference.settings import require
 
 
@@ -75,16 +75,13 @@ class ExpertDemonstration(ExpertSide):
         alone = self.batch_size == 1 and self.inference == "inverse_dynamics"
         require(not alone, "batch_size", self.batch_size, "at least 2 with inference='inverse_dynamics'")
 
-    def _make_guidance(self) -> ExpertGuidance | None:
-        guidance = super()._make_guidance()
-        if guidance is not None and isinstance(guidance.follower, ExpertFollower) and self.inference == "inverse_dynamics":
-            guidance.follower.estimate_actions = self.estimate_actions
-        return guidance
-
     def _make_follower(self) -> Follower:
         if self.guide == "clone":
             return CloneFollower(self._clone_probabilities, self._seed(1))
-        return super()._make_follower()
+        follower: Any = super()._make_follower()
+        if self.inference == "inverse_dynamics":
+            follower.estimate_actions = self.estimate_actions
+        return follower  # type: ignore[no-any-return]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, tensors = super()._get_torch_save_params()  # type: ignore[misc]

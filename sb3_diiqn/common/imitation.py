@@ -28,8 +28,6 @@ class ImplicitImitation(ExpertDemonstration):
     The host class supplies :meth:`_element_wise_losses`.
     """
 
-    double_q: bool
-
     # of the host
     exploration_rate: float
     logger: Any

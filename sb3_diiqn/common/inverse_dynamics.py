@@ -8,6 +8,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
+from torch import nn
 
 from sb3_diiqn.common.action_classifier import ActionClassifier, make_extractor
 from sb3_diiqn.common.buffers import TensorObservations
@@ -20,21 +21,7 @@ class InverseDynamics(ActionClassifier):
     The idea is of BCO (Torabi et al. 2018, arXiv 1805.01954); here the network goes on learning beside the Q-network, from
     the same batches. It is given s and s', and sees the features of s and the difference of the features of s' and s; with
     images, the features of a taller stack: s, and above it the difference of s' and s, where small things that move show.
-
-    :param observation_space: the environment's observation space
-    :param n_actions: number of the agent's actions
-    :param width: width of the hidden layer
-    :param learning_rate: of Adam
     """
-
-    def __init__(
-        self, observation_space: spaces.Space[Any], n_actions: int, width: int = 128, learning_rate: float = 1e-3
-    ) -> None:
-        self._is_image = is_image_space(observation_space)
-        seen = with_twice_the_channels(observation_space) if self._is_image else observation_space
-        extractor, n_features = make_extractor(seen)
-        n_inputs = n_features if self._is_image else 2 * n_features
-        super().__init__(observation_space, n_actions, extractor, n_inputs, width, learning_rate)
 
     def learn(self, observations: TensorObservations, actions: th.Tensor, next_observations: TensorObservations) -> float:
         """
@@ -47,11 +34,17 @@ class InverseDynamics(ActionClassifier):
         """
         return self._descend(actions.squeeze(1), observations, next_observations)
 
+    def _make_extractor(self) -> tuple[nn.Module, int]:
+        self._is_image = is_image_space(self.observation_space)
+        if self._is_image:
+            return make_extractor(with_twice_the_channels(self.observation_space))
+        extractor, n_features = super()._make_extractor()
+        return extractor, 2 * n_features
+
     def _features(self, *observations: TensorObservations) -> th.Tensor:
         if self._is_image:
             before, after = observations
-            features: th.Tensor = self.extractor(th.cat([before, after - before], dim=1))  # type: ignore[operator, list-item]
-            return features
+            return super()._features(th.cat([before, after - before], dim=1))  # type: ignore[operator, list-item]
         before, after = (self.extractor(given) for given in observations)
         return th.cat([before, after - before], dim=1)
 

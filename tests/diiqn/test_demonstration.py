@@ -19,6 +19,15 @@ from tests.helpers import LEFT, LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
 
 needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stable-Baselines3 has no n-step returns")
 INVERSE: dict[str, Any] = {"inference": "inverse_dynamics", "margin_weight": 1.0}
+CLONE: dict[str, Any] = {
+    "guide": "clone",
+    "guidance_share": 0.5,
+    "gradient_steps": 4,
+    "exploration_fraction": 1.0,
+    "exploration_final_eps": 1.0,
+}
+#: For each network beside the Q-network, arguments that bring it about.
+NETWORKS: dict[str, dict[str, Any]] = {"inverse_dynamics": INVERSE, "cloned_policy": CLONE}
 
 
 class Unpaid(Wrapper[Any, Any, Any, Any]):
@@ -180,28 +189,29 @@ def test_of_several_plausible_actions_one_is_drawn() -> None:
 # --- saving -------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_network_and_its_optimizer_are_saved(tmp_path: Path) -> None:
-    model = make(**INVERSE).learn(200)
+@pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
+def test_the_network_and_its_optimizer_are_saved(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
+    model = make(**arguments).learn(200)
     model.save(tmp_path / "model")
     for data in (right_walks(), None):
         loaded = DIIQN.load(tmp_path / "model", expert_data=data)
-        assert model.inverse_dynamics is not None
-        assert loaded.inverse_dynamics is not None
-        for one, other in zip(parameters_of(model.inverse_dynamics), parameters_of(loaded.inverse_dynamics), strict=True):
-            np.testing.assert_array_equal(one, other)
-        old, new = (m.inverse_dynamics.optimizer.state_dict()["state"] for m in (model, loaded))
+        one, other = getattr(model, name), getattr(loaded, name)
+        for before, after in zip(parameters_of(one), parameters_of(other), strict=True):
+            np.testing.assert_array_equal(before, after)
+        old, new = (network.optimizer.state_dict()["state"] for network in (one, other))
         assert old.keys() == new.keys()
         assert len(old) > 0
         assert loaded.predict(walk([0]))[0].shape == (1,)
 
 
-def test_a_loaded_model_learns_on(tmp_path: Path) -> None:
-    model = make(**INVERSE).learn(200)
+@pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
+def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
+    model = make(**arguments).learn(200)
     model.save(tmp_path / "model")
     loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
-    before = parameters_of(loaded.inverse_dynamics)  # type: ignore[arg-type]
+    before = parameters_of(getattr(loaded, name))
     loaded.learn(100, reset_num_timesteps=False)
-    after = parameters_of(loaded.inverse_dynamics)  # type: ignore[arg-type]
+    after = parameters_of(getattr(loaded, name))
     assert any((one != other).any() for one, other in zip(before, after, strict=True))
 
 
@@ -216,14 +226,6 @@ def test_the_networks_learn_from_every_batch_at_first_then_from_every_fourth() -
 
 
 # --- the clone ----------------------------------------------------------------------------------------------------------------
-
-CLONE: dict[str, Any] = {
-    "guide": "clone",
-    "guidance_share": 0.5,
-    "gradient_steps": 4,
-    "exploration_fraction": 1.0,
-    "exploration_final_eps": 1.0,
-}
 
 
 def walks_to_the_middle(look: str = "vector") -> ExpertObservations:
@@ -278,22 +280,6 @@ def test_a_clone_that_has_learned_nothing_is_not_followed() -> None:
     assert model._guidance.follower.actions(walk([0, 1]), np.arange(2)).tolist() == [NO_ACTION] * 2
     model.learn(100, reset_num_timesteps=False)
     assert NO_ACTION not in model._guidance.follower.actions(walk([0, 1]), np.arange(2))
-
-
-def test_the_clone_is_saved(tmp_path: Path) -> None:
-    model = make(**CLONE).learn(200)
-    model.save(tmp_path / "model")
-    for data in (right_walks(), None):
-        loaded = DIIQN.load(tmp_path / "model", expert_data=data)
-        assert model.cloned_policy is not None
-        assert loaded.cloned_policy is not None
-        for one, other in zip(parameters_of(model.cloned_policy), parameters_of(loaded.cloned_policy), strict=True):
-            np.testing.assert_array_equal(one, other)
-        assert len(loaded.cloned_policy.optimizer.state_dict()["state"]) > 0
-    loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
-    before = parameters_of(loaded.cloned_policy)  # type: ignore[arg-type]
-    loaded.learn(100, reset_num_timesteps=False)
-    assert any((one != other).any() for one, other in zip(before, parameters_of(loaded.cloned_policy), strict=True))  # type: ignore[arg-type]
 
 
 def test_without_guidance_nobody_is_cloned() -> None:

@@ -35,22 +35,25 @@ def disagreeing(network: th.nn.Module) -> None:
         parameter.data = th.randn(parameter.shape, generator=th.Generator().manual_seed(len(parameter.shape)))
 
 
+def each(losses: th.Tensor, agent: Transitions, expert: Transitions) -> Any:
+    """The loss of each transition, as a number, with the parts of the transition."""
+    return zip(losses.detach().tolist(), [*zip(*agent, strict=True), *zip(*expert, strict=True)], strict=True)
+
+
 def test_losses_of_agent_and_expert_by_hand() -> None:
     model, generator = make(expert_data=right_walks()), th.Generator().manual_seed(0)
     disagreeing(model.q_net_target)
     agent, expert = transitions(N_AGENT, generator), transitions(N_EXPERT, generator)
     _, losses = model._element_wise_losses(batch_of(agent, expert, np.arange(N_EXPERT)))
     n_disagreements = 0
-    for loss, (observation, action, following, done, reward, discount) in zip(
-        losses, [*zip(*agent, strict=True), *zip(*expert, strict=True)], strict=True
-    ):
+    for loss, (observation, action, following, done, reward, discount) in each(losses, agent, expert):
         chosen = int(model.q_net(following[None])[0].argmax())
         values = model.q_net_target(following[None])[0]
         n_disagreements += chosen != int(values.argmax())
         error = abs(
             float((model.q_net(observation[None])[0, action] - reward - (1 - done) * discount * values[chosen]).detach())
         )
-        assert float(loss.detach()) == pytest.approx(0.5 * error**2 if error < 1 else error - 0.5, rel=1e-4)
+        assert loss == pytest.approx(0.5 * error**2 if error < 1 else error - 0.5, rel=1e-4)
     assert n_disagreements > 5
 
 
@@ -64,15 +67,13 @@ def test_on_quantiles_by_hand() -> None:
     agent, expert = transitions(N_AGENT, generator), transitions(N_EXPERT, generator)
     _, losses = model._element_wise_losses(batch_of(agent, expert, np.arange(N_EXPERT)))
     n_disagreements = 0
-    for loss, (observation, action, following, done, reward, discount) in zip(
-        losses, [*zip(*agent, strict=True), *zip(*expert, strict=True)], strict=True
-    ):
+    for loss, (observation, action, following, done, reward, discount) in each(losses, agent, expert):
         chosen = int(model.quantile_net(following[None])[0].mean(dim=0).argmax())
         ahead = model.quantile_net_target(following[None])[0]
         n_disagreements += chosen != int(ahead.mean(dim=0).argmax())
         target = reward + (1 - done) * discount * ahead[:, chosen]
         expected = quantile_huber_losses(model.quantile_net(observation[None])[:, :, int(action)], target[None])
-        assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
+        assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
     assert n_disagreements > 5
 
 

@@ -23,9 +23,7 @@ from sb3_diiqn.inference import (
     Feasibility,
     InferenceSettings,
 )
-from tests.inference.bridge_reference import (
-    agent_transitions,
-)
+from tests.inference.bridge_reference import agent_transitions
 from tests.inference.bridging_worlds import (
     AROUND,
     GAMMA,
