@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
 from torch import nn
@@ -28,16 +29,22 @@ class ActionClassifier(nn.Module):
     :param observation_space: the environment's observation space; float vectors and images are normalised, Dict observations
         are not
     :param n_actions: number of the agent's actions
+    :param extractor: an untrained features extractor, None for the default of :func:`make_extractor`
     :param width: width of the hidden layer
     :param learning_rate: of Adam
     """
 
     def __init__(
-        self, observation_space: spaces.Space[Any], n_actions: int, width: int = 128, learning_rate: float = 1e-3
+        self,
+        observation_space: spaces.Space[Any],
+        n_actions: int,
+        extractor: BaseFeaturesExtractor | None = None,
+        width: int = 128,
+        learning_rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.observation_space = observation_space
-        self.extractor, n_features = self._make_extractor()
+        self.extractor, n_features = self._make_extractor() if extractor is None else (extractor, extractor.features_dim)
         is_float = isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)
         self.head = nn.Sequential(
             # a step is small against the state: without normalisation the network would not see it
@@ -133,6 +140,17 @@ def make_extractor(observation_space: spaces.Space[Any]) -> tuple[nn.Module, int
     else:
         extractor = FlattenExtractor(observation_space)
     return extractor, extractor.features_dim
+
+
+def own_extractor(policy: BasePolicy) -> BaseFeaturesExtractor | None:
+    """
+    Make an untrained features extractor as a policy has, if its user chose one.
+
+    :param policy: a policy of Stable-Baselines3
+    :return: None if the policy has a default one, for which :func:`make_extractor` makes the like
+    """
+    is_default = policy.features_extractor_class in {FlattenExtractor, CombinedExtractor, NatureCNN}
+    return None if is_default else policy.make_features_extractor()
 
 
 def _normalization(n_features: int) -> nn.Module:

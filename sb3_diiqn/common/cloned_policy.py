@@ -10,7 +10,7 @@ import torch as th
 from sb3_diiqn.common.action_classifier import ActionClassifier
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.expert import Observations
-from sb3_diiqn.inference import NO_ACTION
+from sb3_diiqn.inference import NO_ACTION, estimate
 from sb3_diiqn.inference.settings import Seed
 
 
@@ -36,6 +36,9 @@ class ClonedPolicy(ActionClassifier):
 class CloneFollower:
     """
     Chooses the actions of guided stretches by a policy, which has an answer everywhere once it has learned something.
+
+    It takes plausible actions only (see :func:`~sb3_diiqn.inference.estimate`), each as often as its probability says. A clone
+    that is still unsure would else act at random in one step of several, and a few such steps undo what the expert can.
 
     :param probabilities: of the actions at n observations, shape (n, n_actions); None as long as nothing was learned
     :param seed: seed of the draws
@@ -67,6 +70,6 @@ class CloneFollower:
         probabilities = self._probabilities(observations)
         if probabilities is None:
             return np.full(len(environments), NO_ACTION)
-        cumulative = probabilities.cumsum(axis=1)
+        cumulative = (probabilities * estimate(probabilities).plausible).cumsum(axis=1)
         lots = self._generator.random((len(environments), 1)) * cumulative[:, -1:]
         return np.asarray((lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1))

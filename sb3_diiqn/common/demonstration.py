@@ -9,7 +9,7 @@ import torch as th
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sb3_diiqn.common.action_classifier import ActionClassifier, with_fitting_networks
+from sb3_diiqn.common.action_classifier import ActionClassifier, own_extractor, with_fitting_networks
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
 from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
 from sb3_diiqn.common.expert_side import ExpertSide
@@ -45,6 +45,7 @@ class ExpertDemonstration(ExpertSide):
     margin_batch_size: int
     margin_weight: float
     _current_progress_remaining: float
+    policy: Any
     _vec_normalize_env: VecNormalize | None
 
     inverse_dynamics: InverseDynamics | None = None
@@ -66,7 +67,8 @@ class ExpertDemonstration(ExpertSide):
         if self.inference == "inverse_dynamics":
             self.inverse_dynamics = InverseDynamics(self.observation_space, self._n_actions()).to(self.device)
         if self.guide == "clone" and self.guidance_share > 0:
-            self.cloned_policy = ClonedPolicy(self.observation_space, self._n_actions()).to(self.device)
+            extractor = own_extractor(self.policy)
+            self.cloned_policy = ClonedPolicy(self.observation_space, self._n_actions(), extractor).to(self.device)
 
     def _check_settings(self) -> None:
         super()._check_settings()

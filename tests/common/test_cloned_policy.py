@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
 from scipy.stats import chisquare
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
 
+from sb3_diiqn import DIIQN
 from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
 from sb3_diiqn.inference import NO_ACTION
+from tests.helpers import LineEnv, right_walks
 
 STATES = np.eye(4, dtype=np.int8)
 LABELS = np.array([[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]], dtype=np.float32)
@@ -34,6 +39,37 @@ def test_actions_are_drawn_by_their_probabilities() -> None:
     assert chisquare(np.bincount(drawn[:, 2], minlength=3)[1:]).pvalue > 0.001
     assert (drawn[:, 2] > 0).all()
     assert chisquare(np.bincount(drawn[:, 3])).pvalue > 0.001
+
+
+def test_implausible_actions_are_not_drawn() -> None:
+    """Less than half as likely as the likeliest; the others are drawn in proportion: 0.4 to 0.3."""
+    follower = CloneFollower(lambda observations: np.tile([0.4, 0.3, 0.19, 0.11], (len(observations), 1)), seed=0)
+    drawn = np.bincount(follower.actions(np.zeros(7000), np.arange(7000)), minlength=4)
+    assert drawn[2:].tolist() == [0, 0]
+    assert chisquare(drawn[:2], [4000, 3000]).pvalue > 0.001
+
+
+class Doubled(BaseFeaturesExtractor):
+    """A features extractor of a user's own."""
+
+    def __init__(self, observation_space: spaces.Space[Any], factor: float = 1.0) -> None:
+        super().__init__(observation_space, features_dim=1)
+        self.factor = factor
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        return self.factor * observations[:, :1]
+
+
+def test_it_has_the_features_extractor_that_the_user_chose_for_the_policy() -> None:
+    settings = {"features_extractor_class": Doubled, "features_extractor_kwargs": {"factor": 2.0}}
+    data = right_walks()
+    clones = [
+        DIIQN("MlpPolicy", LineEnv(), expert_data=data, preset="guided", policy_kwargs=chosen).cloned_policy
+        for chosen in (settings, None)
+    ]
+    extractors = [clone.extractor for clone in clones if clone is not None]
+    assert [type(extractor) for extractor in extractors] == [Doubled, FlattenExtractor]
+    assert extractors[0].factor == 2.0
 
 
 def test_before_it_has_learned_no_action_is_known() -> None:
