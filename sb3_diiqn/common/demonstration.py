@@ -13,7 +13,7 @@ from sb3_diiqn.common.action_classifier import ActionClassifier, own_extractor, 
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
 from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
 from sb3_diiqn.common.expert_side import ExpertSide
-from sb3_diiqn.common.guidance import Follower
+from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.margin import DemonstrationSettings, margin_losses
 from sb3_diiqn.expert import Observations
@@ -38,7 +38,6 @@ class ExpertDemonstration(ExpertSide):
     # of the host, and the arguments
     batch_size: int
     double_q: bool
-    guidance_share: float
     guide: str
     inference: str
     margin: float
@@ -52,8 +51,8 @@ class ExpertDemonstration(ExpertSide):
     cloned_policy: ClonedPolicy | None = None
 
     #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
-    networks_warm_up = 2000
-    networks_interval = 4
+    networks_warm_up = 4000
+    networks_interval = 8
     #: expert transitions that the clone learns from at once
     clone_batch_size = 64
     _n_batches = 0
@@ -66,7 +65,7 @@ class ExpertDemonstration(ExpertSide):
             return
         if self.inference == "inverse_dynamics":
             self.inverse_dynamics = InverseDynamics(self.observation_space, self._n_actions()).to(self.device)
-        if self.guide == "clone" and self.guidance_share > 0:
+        if self.guide == "clone" and not self._settings(GuidanceSettings).is_off:
             extractor = own_extractor(self.policy)
             self.cloned_policy = ClonedPolicy(self.observation_space, self._n_actions(), extractor).to(self.device)
 

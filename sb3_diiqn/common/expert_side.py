@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_w
 from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
 from sb3_diiqn.common.guidance import ExpertGuidance, Follower, GuidanceSettings
+from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
 from sb3_diiqn.common.presets import with_preset
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
@@ -77,6 +78,8 @@ class ExpertSide:
         self._n_stack: int | None = None
         self._guidance: ExpertGuidance | None = None
         self._confidence_statistics = ConfidenceStatistics()
+        # saved with the model: what is known of the guide holds after loading, too
+        self._compared_returns = ComparedReturns()
 
     @property
     def expert(self) -> ExpertObservations | None:
@@ -153,9 +156,12 @@ class ExpertSide:
 
     def _make_guidance(self) -> ExpertGuidance | None:
         settings = self._settings(GuidanceSettings)
-        if settings.guidance_share == 0:
+        if settings.is_off:
             return None
-        return ExpertGuidance(self._make_follower(), settings, self._n_actions(), self.n_envs, self._seed(2))
+        leading = None
+        if settings.led_episodes > 0:
+            leading = LedEpisodes(settings.led_episodes, self._compared_returns, self.n_envs, self._seed(4))
+        return ExpertGuidance(self._make_follower(), settings, self._n_actions(), self.n_envs, self._seed(2), leading)
 
     def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:
         settings = self._settings(InferenceSettings)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sb3_diiqn.common.leading import LedEpisodes
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference import NO_ACTION
@@ -25,16 +26,26 @@ class GuidanceSettings:
     :param guidance_length: mean length of a stretch in steps, at least 1
     :param guide: who chooses the actions: ``"matching"``, the expert transitions that match the agent's state, or ``"clone"``,
         a policy cloned from the expert
+    :param led_episodes: share of the episodes that the guide leads from beginning to end as long as it is the better one, in
+        [0, 1); 0 turns it off
     """
 
     guidance_share: float
     guidance_length: float
     guide: str = "matching"
+    led_episodes: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.guide in GUIDES, "guide", self.guide, f"one of {', '.join(map(repr, GUIDES))}")
         require(is_in(self.guidance_share, 0, 1), "guidance_share", self.guidance_share, "in [0, 1]")
         require(is_in(self.guidance_length, 1), "guidance_length", self.guidance_length, "at least 1")
+        led = is_in(self.led_episodes, 0, 1) and self.led_episodes < 1
+        require(led, "led_episodes", self.led_episodes, "at least 0 and below 1: the agent must act, too")
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is guided."""
+        return self.guidance_share == 0 and self.led_episodes == 0
 
 
 class Follower(Protocol):
@@ -69,17 +80,31 @@ class ExpertGuidance:
 
     A single expert action among random ones leads nowhere in a sparse task; a stretch does. Stretches begin at random, or
     with an episode, and have geometrically distributed lengths, such that the share holds at every moment. The exploration
-    rate as a whole stays what the host's schedule says: what the stretches take, random actions give.
+    rate as a whole stays what the host's schedule says: what the stretches take, random actions give. Episodes that are led
+    from beginning to end come on top.
 
     :param follower: chooses the expert's actions
     :param settings: share and length of the stretches
     :param n_actions: number of the agent's actions
     :param n_envs: number of environments
     :param seed: seed of the draws
+    :param leading: draws the episodes that are led, None for none
     """
 
-    def __init__(self, follower: Follower, settings: GuidanceSettings, n_actions: int, n_envs: int, seed: Seed = None) -> None:
+    #: Share of random actions in an episode that is led: what the guide never does should not stay unknown.
+    random_share = 0.05
+
+    def __init__(
+        self,
+        follower: Follower,
+        settings: GuidanceSettings,
+        n_actions: int,
+        n_envs: int,
+        seed: Seed = None,
+        leading: LedEpisodes | None = None,
+    ) -> None:
         self.follower = follower
+        self.leading = leading
         self.n_actions = n_actions
         self.share = settings.guidance_share
         self.length = settings.guidance_length
@@ -112,16 +137,25 @@ class ExpertGuidance:
         # where the expert's action is not known yet, trying some is what makes it known
         tried = self._generator.integers(self.n_actions, size=len(environments))
         actions = actions.copy()
-        actions[environments] = np.where(guided == NO_ACTION, tried, guided)
+        actions[environments] = np.where((guided == NO_ACTION) | self._leave_to_chance(environments), tried, guided)
         return actions
 
-    def note_episode_ends(self, dones: np.ndarray) -> None:
+    def note_step(self, rewards: np.ndarray, dones: np.ndarray, has_learned: bool = True) -> None:
         """
-        Let the next stretches be drawn anew where an episode ended.
+        Note what came of a step; where an episode ended, the next stretches, and who leads, are drawn anew.
 
+        :param rewards: rewards, not normalised, shape (n_envs,)
         :param dones: whether each environment's episode ended or was cut, shape (n_envs,)
+        :param has_learned: whether learning has begun; before, episodes say nothing about guide and agent
         """
         self._episode_start = np.asarray(dones, dtype=bool)
+        if self.leading is not None:
+            self.leading.note(rewards, self._episode_start, has_learned)
+
+    def _leave_to_chance(self, environments: np.ndarray) -> np.ndarray:
+        if self.leading is None:
+            return np.zeros(len(environments), dtype=bool)
+        return np.asarray(self.leading.led[environments] & (self._generator.random(len(environments)) < self.random_share))
 
     def _draw_stretches(self, rate: float) -> None:
         """Make a step of the two-state process whose long-run share of guided steps is the rate."""
@@ -130,6 +164,9 @@ class ExpertGuidance:
         goes_on = np.where(self._guided, drawn >= (1.0 - begin) / self.length, drawn < begin)
         goes_on |= self._guided & self.follower.committed()
         guided = np.where(self._episode_start, drawn < rate, goes_on)
+        if self.leading is not None:
+            self.leading.begin(self._episode_start)
+            guided |= self.leading.led
         self.follower.release(~(self._guided & guided) | self._episode_start)
         self._guided = guided
         self._episode_start = np.zeros_like(guided)

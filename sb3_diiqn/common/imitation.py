@@ -30,6 +30,7 @@ class ImplicitImitation(ExpertDemonstration):
 
     # of the host
     exploration_rate: float
+    led_episodes: float
     logger: Any
     max_grad_norm: Any
     num_timesteps: int
@@ -192,10 +193,13 @@ class ImplicitImitation(ExpertDemonstration):
             return {key: observations[key].reshape(-1, *shape) for key, shape in shapes.items()}
         return np.asarray(observations).reshape(-1, *get_obs_shape(self.observation_space))
 
-    def _store_transition(self, *args: Any, **kwargs: Any) -> None:
-        super()._store_transition(*args, **kwargs)  # type: ignore[misc]
+    def _store_transition(
+        self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: np.ndarray, dones: np.ndarray, infos: Any
+    ) -> None:
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)  # type: ignore[misc]
         if self._guidance is not None:
-            self._guidance.note_episode_ends(kwargs["dones"] if "dones" in kwargs else args[4])
+            rewards = reward if self._vec_normalize_env is None else self._vec_normalize_env.get_original_reward()
+            self._guidance.note_step(rewards, dones, has_learned=self._n_updates > 0)
 
     # --- what the callback asks for ---------------------------------------------------------------------------------
 
@@ -216,4 +220,5 @@ class ImplicitImitation(ExpertDemonstration):
             **self._confidence_statistics.take(),
             **self.replay_buffer.knowledge.statistics(),
             "matched": self.replay_buffer.matched_share(),
+            **(self._compared_returns.statistics() if self.led_episodes > 0 else {}),
         }

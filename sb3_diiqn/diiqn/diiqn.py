@@ -56,6 +56,8 @@ class DIIQN(ImplicitImitation, DQN):
     :param guide: who chooses the actions of such a stretch: ``"matching"``, the expert transitions that match the agent's
         state, and chance where none does; or ``"clone"``, a policy that learns beside from the expert's states and the
         estimates of its actions, and knows what to do also where nothing matches
+    :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these return
+        more than the agent's own; on top of the stretches, and 0 in the paper
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
         loss and, where nothing is near enough, by the guidance: ``"nearest"``, from the nearest of the agent's transitions as
         in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from
@@ -111,6 +113,7 @@ class DIIQN(ImplicitImitation, DQN):
         guidance_share: float | None = None,
         guidance_length: float | None = None,
         guide: str | None = None,
+        led_episodes: float | None = None,
         inference: str | None = None,
         margin_weight: float | None = None,
         margin: float | None = None,
@@ -159,6 +162,7 @@ class DIIQN(ImplicitImitation, DQN):
             guidance_share=guidance_share,
             guidance_length=guidance_length,
             guide=guide,
+            led_episodes=led_episodes,
             inference=inference,
             margin_weight=margin_weight,
             margin=margin,

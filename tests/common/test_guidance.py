@@ -41,7 +41,7 @@ def guided_steps(
     actions = []
     for step in range(n_steps):
         actions.append(guidance.override(np.full(n_envs, HOST), observations, rate))
-        guidance.note_episode_ends(np.full(n_envs, (step + 1) % episode == 0))
+        guidance.note_step(np.zeros(n_envs), np.full(n_envs, (step + 1) % episode == 0))
     return np.array(actions) == EXPERT
 
 

@@ -215,9 +215,9 @@ def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str
     assert any((one != other).any() for one, other in zip(before, after, strict=True))
 
 
-def test_the_networks_learn_from_every_batch_at_first_then_from_every_fourth() -> None:
+def test_the_networks_learn_from_every_batch_at_first_then_from_one_in_several() -> None:
     model = make(**INVERSE, guide="clone", guidance_share=0.5, gradient_steps=1, train_freq=1)
-    model.networks_warm_up = 5
+    model.networks_warm_up, model.networks_interval = 5, 4
     learned: dict[str, list[int]] = {"inverse_dynamics": [], "cloned_policy": []}
     for name, calls in learned.items():
         getattr(model, name).learn = lambda *batch, calls=calls: calls.append(len(batch[1]))

@@ -1,0 +1,107 @@
+"""Whole episodes in the hands of the guide, for as long as it does better than the agent."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import erf, sqrt
+
+import numpy as np
+
+from sb3_diiqn.inference.settings import Seed
+
+
+class ComparedReturns:
+    """
+    The returns of the latest episodes that the guide led, and of those in which the agent was on its own.
+
+    :param window: how many episodes of each are kept
+    """
+
+    #: The guide is taken to be the better one as long as fewer episodes than this are known of either.
+    fewest = 5
+
+    def __init__(self, window: int = 50) -> None:
+        self.led: deque[float] = deque(maxlen=window)
+        self.own: deque[float] = deque(maxlen=window)
+
+    def note(self, led: bool, episode_return: float) -> None:
+        """
+        Note an episode that ended.
+
+        :param led: whether the guide led it
+        :param episode_return: sum of its rewards
+        """
+        (self.led if led else self.own).append(episode_return)
+
+    def guide_is_better(self) -> float:
+        """
+        Compute how probable it is that episodes led by the guide return more in the mean.
+
+        The difference of the two means is taken to be normally distributed around the one that was seen, with the sum of their
+        squared standard errors as its variance.
+        """
+        if min(len(self.led), len(self.own)) < self.fewest:
+            return 1.0
+        led, own = np.array(self.led), np.array(self.own)
+        difference = led.mean() - own.mean()
+        error = sqrt(led.var(ddof=1) / len(led) + own.var(ddof=1) / len(own))
+        if error == 0:
+            return float(np.heaviside(difference, 0.5))
+        return 0.5 * (1 + erf(difference / error / sqrt(2)))
+
+    def statistics(self) -> dict[str, float]:
+        """Return the mean returns, of both or of neither, and how probable it is that the guide is better."""
+        means = {"led_return": self.led, "own_return": self.own}
+        known = {name: float(np.mean(returns)) for name, returns in means.items() if returns}
+        return {**known, "guide_is_better": self.guide_is_better()}
+
+
+class LedEpisodes:
+    """
+    Draws which episodes the guide leads: a share of them, times the probability that it is better than the agent.
+
+    A guide that is worse, such as the clone of a bad expert, has nothing left to lead but a few episodes, which find out
+    whether it has become better. The agent's own episodes are explored as ever, and compared as they are. (Close to JSRL,
+    Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all episodes and hands over earlier and earlier.)
+
+    :param share: share of the episodes that a better guide leads, in [0, 1)
+    :param returns: what is known of the episodes until now
+    :param n_envs: number of environments
+    :param seed: seed of the draws
+    """
+
+    #: So probable it always is, to find out whether the guide has become better.
+    least = 0.05
+
+    def __init__(self, share: float, returns: ComparedReturns, n_envs: int, seed: Seed = None) -> None:
+        self.share = share
+        self.returns = returns
+        #: which environments are in an episode that the guide leads, shape (n_envs,), bool
+        self.led = np.zeros(n_envs, dtype=bool)
+        self._return = np.zeros(n_envs)
+        self._generator = np.random.default_rng(seed)
+
+    def begin(self, starts: np.ndarray) -> None:
+        """
+        Draw who leads the episodes that begin.
+
+        :param starts: whether each environment's episode begins, shape (n_envs,)
+        """
+        if not starts.any():
+            return
+        rate = self.share * max(self.returns.guide_is_better(), self.least)
+        self.led = np.where(starts, self._generator.random(len(starts)) < rate, self.led)
+
+    def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:
+        """
+        Note a step of each environment.
+
+        :param rewards: rewards, not normalised, shape (n_envs,)
+        :param dones: whether each episode ended or was cut, shape (n_envs,)
+        :param count: whether episodes that end count; not before the guide has learned something
+        """
+        self._return += rewards
+        for environment in np.flatnonzero(dones):
+            if count:
+                self.returns.note(bool(self.led[environment]), float(self._return[environment]))
+        self._return[dones] = 0.0

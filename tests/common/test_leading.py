@@ -1,0 +1,139 @@
+"""Episodes that the guide leads: when it is the better one, and what it does in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sb3_diiqn import DIIQN
+from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
+from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
+from tests.common.test_guidance import EXPERT, HOST, N_ACTIONS, Recorder
+from tests.helpers import LineEnv, right_walks
+
+
+def compared(led: list[float], own: list[float]) -> ComparedReturns:
+    returns = ComparedReturns()
+    for value in led:
+        returns.note(True, value)
+    for value in own:
+        returns.note(False, value)
+    return returns
+
+
+@pytest.mark.parametrize(
+    ("led", "own", "expected"),
+    [
+        # the difference is 1, its variance 2.5 / 5: the normal distribution up to the square root of 2
+        ([1, 2, 3, 4, 5], [2, 2, 2, 2, 2], 0.92135),
+        # 1 / sqrt(2.5 / 5 + 10 / 5) below zero
+        ([1, 2, 3, 4, 5], [0, 2, 4, 6, 8], 0.26355),
+        ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], 0.5),
+        ([2] * 5, [1] * 5, 1.0),
+        ([1] * 5, [2] * 5, 0.0),
+        ([1] * 5, [1] * 5, 0.5),
+        ([0] * 4, [1] * 50, 1.0),  # too few to tell
+        ([0] * 50, [1] * 4, 1.0),
+    ],
+)
+def test_probability_that_the_guide_is_better(led: list[float], own: list[float], expected: float) -> None:
+    assert compared(led, own).guide_is_better() == pytest.approx(expected, abs=1e-5)
+
+
+def test_only_the_latest_episodes_count() -> None:
+    returns = compared([0] * 50, [1] * 50)
+    assert returns.guide_is_better() == 0
+    for _ in range(50):
+        returns.note(True, 2)
+    assert returns.guide_is_better() == 1
+    assert returns.statistics() == {"led_return": 2, "own_return": 1, "guide_is_better": 1}
+
+
+def test_statistics_of_nothing() -> None:
+    assert ComparedReturns().statistics() == {"guide_is_better": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("led", "own", "expected"),
+    [([2] * 5, [1] * 5, 0.6), ([1] * 5, [1] * 5, 0.3), ([0] * 5, [1] * 5, 0.03), ([], [], 0.6)],
+)
+def test_share_of_episodes_that_are_led(led: list[float], own: list[float], expected: float) -> None:
+    leading = LedEpisodes(0.6, compared(led, own), n_envs=20_000, seed=0)
+    leading.begin(np.ones(20_000, dtype=bool))
+    assert leading.led.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 20_000))
+
+
+def test_who_leads_changes_only_where_an_episode_begins() -> None:
+    leading = LedEpisodes(0.5, ComparedReturns(), n_envs=1000, seed=0)
+    leading.begin(np.ones(1000, dtype=bool))
+    before = leading.led.copy()
+    starts = np.arange(1000) < 500
+    leading.begin(starts)
+    np.testing.assert_array_equal(leading.led[~starts], before[~starts])
+    assert (leading.led[starts] != before[starts]).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_returns_are_those_of_whole_episodes() -> None:
+    returns = ComparedReturns()
+    leading = LedEpisodes(0.5, returns, n_envs=2, seed=0)
+    leading.led[:] = [True, False]
+    leading.note(np.array([1.0, 10.0]), np.array([False, True]), count=False)  # too early to count
+    leading.note(np.array([2.0, 20.0]), np.array([True, False]), count=True)
+    leading.note(np.array([4.0, 40.0]), np.array([True, True]), count=True)
+    assert list(returns.led) == [3, 4]
+    assert list(returns.own) == [60]
+
+
+def led_actions(share: float, led: list[float], own: list[float], n_envs: int = 4000) -> np.ndarray:
+    """Actions of the second step of an episode without any other guidance, shape (n_envs,)."""
+    leading = LedEpisodes(share, compared(led, own), n_envs, seed=1)
+    guidance = ExpertGuidance(Recorder(), GuidanceSettings(0.0, 20, "clone", share), N_ACTIONS, n_envs, 0, leading)
+    observations = np.arange(n_envs)[:, None]
+    for _ in range(2):
+        actions = guidance.override(np.full(n_envs, HOST), observations, 0.1)
+        guidance.note_step(np.zeros(n_envs), np.zeros(n_envs, dtype=bool))
+    return actions
+
+
+def test_led_episodes_follow_the_guide_but_for_a_few_random_actions() -> None:
+    actions = led_actions(0.5, [1] * 5, [0] * 5)
+    # of the 5 % random actions, an eighth are the host's and an eighth the expert's
+    assert (actions == EXPERT).mean() == pytest.approx(0.5 * (0.95 + 0.05 / 8), abs=0.04)
+    assert ((actions != EXPERT) & (actions != HOST)).mean() == pytest.approx(0.5 * 0.05 * 6 / 8, abs=0.01)
+
+
+def test_a_guide_that_is_worse_leads_hardly_any() -> None:
+    assert (led_actions(0.5, [0] * 5, [1] * 5) == EXPERT).mean() < 0.05
+
+
+def model(**settings: Any) -> DIIQN:
+    fixed: dict[str, Any] = {"learning_starts": 20, "train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu"}
+    return DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), preset="guided", **fixed | settings)
+
+
+def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -> None:
+    learner = model(led_episodes=0.5)
+    learner.learn(400)
+    statistics = learner.expert_statistics()
+    assert {"led_return", "own_return", "guide_is_better"} <= statistics.keys()
+    learner.save(tmp_path / "model")
+    loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks())
+    assert loaded._compared_returns.led == learner._compared_returns.led
+    assert len(loaded._compared_returns.own) > 0
+    loaded.learn(100, reset_num_timesteps=False)
+
+
+def test_without_led_episodes_nothing_is_compared() -> None:
+    learner = model(led_episodes=0.0)
+    learner.learn(100)
+    assert "guide_is_better" not in learner.expert_statistics()
+
+
+def test_led_episodes_need_a_clone_but_no_stretches() -> None:
+    learner = model(led_episodes=0.5, guidance_share=0.0)
+    learner.learn(200)
+    assert learner.cloned_policy is not None
+    assert len(learner._compared_returns.led) > 0
