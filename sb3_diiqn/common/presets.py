@@ -18,13 +18,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "margin_weight": 0.0,
         "margin": 0.8,
     },
-    # most of the exploration follows a clone of the expert, which knows what to do also where nothing matches
+    # a clone of the expert leads most episodes until the agent is better, and most of the exploration from then on
     "guided": {
         "inference": "inverse_dynamics",
         "guidance_share": 0.8,
         "guidance_length": 20,
         "guide": "clone",
-        "led_episodes": 0.0,
+        "led_episodes": 0.8,
         "margin_weight": 0.0,
         "margin": 0.8,
     },
