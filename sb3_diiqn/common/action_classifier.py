@@ -20,6 +20,8 @@ from sb3_diiqn.common.compatibility import FUSED
 LARGEST_INPUT = 5.0
 #: Height and width from which on NatureCNN works.
 SMALLEST_IMAGE = 36
+#: Height and width of the filters for planes.
+KERNEL_SIZE = 3
 
 
 class ActionClassifier(nn.Module):
@@ -120,16 +122,69 @@ def _shapes(state: dict[str, th.Tensor]) -> dict[str, th.Size]:
     return {name: value.shape for name, value in state.items()}
 
 
-def make_extractor(observation_space: spaces.Space[Any]) -> tuple[nn.Module, int]:
+def is_planes(observation_space: spaces.Space[Any]) -> bool:
     """
-    Make the features extractor that Stable-Baselines3's default policies have; images are normalised before.
+    Tell whether observations are cells in rows and columns with several channels, and no images.
+
+    :param observation_space: any observation space
+    """
+    if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) != 3:
+        return False
+    return not is_image_space(observation_space) and sorted(observation_space.shape)[1] >= KERNEL_SIZE
+
+
+def channel_axis(observation_space: spaces.Space[Any]) -> int:
+    """
+    Find the axis of the channels of planes: the last, unless only the first one is the shortest.
+
+    :param observation_space: planes
+    """
+    first, *_, last = observation_space.shape  # type: ignore[misc]
+    return 0 if first < last else 2
+
+
+class PlanesExtractor(BaseFeaturesExtractor):
+    """
+    One convolution, so that what happens in one place need not be learned again in every other.
+
+    :param observation_space: planes, see :func:`is_planes`
+    :param axis: that of the channels
+    :param n_filters: number of its filters
+    """
+
+    def __init__(self, observation_space: spaces.Space[Any], axis: int, n_filters: int = 16) -> None:
+        shape: Any = observation_space.shape
+        n_channels = shape[axis]
+        super().__init__(observation_space, features_dim=n_filters * int(np.prod(shape)) // n_channels)
+        self._axis = axis
+        convolution = nn.Conv2d(n_channels, n_filters, KERNEL_SIZE, padding="same")
+        self.layers = nn.Sequential(convolution, nn.ReLU(), nn.Flatten())
+
+    def forward(self, observations: th.Tensor) -> th.Tensor:
+        """
+        Compute features.
+
+        :param observations: preprocessed planes, shape (n, ``*observation_shape``)
+        :return: shape (n, features_dim)
+        """
+        features: th.Tensor = self.layers(observations.movedim(1 + self._axis, 1))
+        return features
+
+
+def make_extractor(observation_space: spaces.Space[Any], axis: int | None = None) -> tuple[nn.Module, int]:
+    """
+    Make the features extractor that Stable-Baselines3's default policies have, but for planes; images are normalised before.
 
     Images too small for their convolutions are treated as vectors.
 
     :param observation_space: the observation space
+    :param axis: that of the channels of planes, if it is not :func:`channel_axis`
     :return: the extractor and the number of features
     """
     extractor: BaseFeaturesExtractor
+    if is_planes(observation_space):
+        extractor = PlanesExtractor(observation_space, channel_axis(observation_space) if axis is None else axis)
+        return extractor, extractor.features_dim
     if isinstance(observation_space, spaces.Dict):
         extractor = CombinedExtractor(observation_space)
     elif is_image_space(observation_space) and min(observation_space.shape[1:]) >= SMALLEST_IMAGE:  # type: ignore[index]

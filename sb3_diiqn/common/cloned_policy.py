@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_diiqn.common.action_classifier import ActionClassifier
 from sb3_diiqn.common.buffers import TensorObservations
@@ -20,7 +23,19 @@ class ClonedPolicy(ActionClassifier):
 
     Behavioural cloning from observation (Torabi et al. 2018, arXiv 1805.01954), from probabilities instead of the likeliest
     action: of several actions with the same effect, the clone may take any.
+
+    :param observation_space: the environment's observation space
+    :param n_actions: number of the agent's actions
+    :param extractor: an untrained features extractor, None for a default one
     """
+
+    #: of Adam; large batches of always the same data bear more than the inverse dynamics
+    learning_rate = 3e-3
+
+    def __init__(
+        self, observation_space: spaces.Space[Any], n_actions: int, extractor: BaseFeaturesExtractor | None = None
+    ) -> None:
+        super().__init__(observation_space, n_actions, extractor, learning_rate=self.learning_rate)
 
     def learn(self, observations: TensorObservations, probabilities: th.Tensor) -> float:
         """

@@ -51,10 +51,10 @@ class ExpertDemonstration(ExpertSide):
     cloned_policy: ClonedPolicy | None = None
 
     #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
-    networks_warm_up = 4000
-    networks_interval = 8
+    networks_warm_up = 2000
+    networks_interval = 16
     #: expert transitions that the clone learns from at once
-    clone_batch_size = 64
+    clone_batch_size = 128
     _n_batches = 0
 
     def _setup_model(self) -> None:

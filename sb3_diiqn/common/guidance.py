@@ -91,9 +91,6 @@ class ExpertGuidance:
     :param leading: draws the episodes that are led, None for none
     """
 
-    #: Share of random actions in an episode that is led: what the guide never does should not stay unknown.
-    random_share = 0.05
-
     def __init__(
         self,
         follower: Follower,
@@ -137,7 +134,7 @@ class ExpertGuidance:
         # where the expert's action is not known yet, trying some is what makes it known
         tried = self._generator.integers(self.n_actions, size=len(environments))
         actions = actions.copy()
-        actions[environments] = np.where((guided == NO_ACTION) | self._leave_to_chance(environments), tried, guided)
+        actions[environments] = np.where(guided == NO_ACTION, tried, guided)
         return actions
 
     def note_step(self, rewards: np.ndarray, dones: np.ndarray, has_learned: bool = True) -> None:
@@ -151,11 +148,6 @@ class ExpertGuidance:
         self._episode_start = np.asarray(dones, dtype=bool)
         if self.leading is not None:
             self.leading.note(rewards, self._episode_start, has_learned)
-
-    def _leave_to_chance(self, environments: np.ndarray) -> np.ndarray:
-        if self.leading is None:
-            return np.zeros(len(environments), dtype=bool)
-        return np.asarray(self.leading.led[environments] & (self._generator.random(len(environments)) < self.random_share))
 
     def _draw_stretches(self, rate: float) -> None:
         """Make a step of the two-state process whose long-run share of guided steps is the rate."""

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 from torch import nn
 
-from sb3_diiqn.common.action_classifier import ActionClassifier, make_extractor
+from sb3_diiqn.common.action_classifier import ActionClassifier, channel_axis, is_planes, make_extractor
 from sb3_diiqn.common.buffers import TensorObservations
 
 
@@ -20,7 +20,8 @@ class InverseDynamics(ActionClassifier):
 
     The idea is of BCO (Torabi et al. 2018, arXiv 1805.01954); here the network goes on learning beside the Q-network, from
     the same batches. It is given s and s', and sees the features of s and the difference of the features of s' and s; with
-    images, the features of a taller stack: s, and above it the difference of s' and s, where small things that move show.
+    images and planes, the features of a taller stack: s, and above it the difference of s' and s, where small things that move
+    show.
     """
 
     def learn(self, observations: TensorObservations, actions: th.Tensor, next_observations: TensorObservations) -> float:
@@ -35,25 +36,31 @@ class InverseDynamics(ActionClassifier):
         return self._descend(actions.squeeze(1), observations, next_observations)
 
     def _make_extractor(self) -> tuple[nn.Module, int]:
-        self._is_image = is_image_space(self.observation_space)
-        if self._is_image:
-            return make_extractor(with_twice_the_channels(self.observation_space))
+        #: along which one observation lies above the other, None if they are no images and no planes
+        self._axis: int | None = None
+        if is_planes(self.observation_space):
+            self._axis = channel_axis(self.observation_space)
+        elif is_image_space(self.observation_space):
+            self._axis = 0
+        if self._axis is not None:
+            return make_extractor(with_twice_the_channels(self.observation_space, self._axis), self._axis)
         extractor, n_features = super()._make_extractor()
         return extractor, 2 * n_features
 
     def _features(self, *observations: TensorObservations) -> th.Tensor:
-        if self._is_image:
+        if self._axis is not None:
             before, after = observations
-            return super()._features(th.cat([before, after - before], dim=1))  # type: ignore[operator, list-item]
+            return super()._features(th.cat([before, after - before], dim=1 + self._axis))  # type: ignore[operator, list-item]
         before, after = (self.extractor(given) for given in observations)
         return th.cat([before, after - before], dim=1)
 
 
-def with_twice_the_channels(image_space: spaces.Space[Any]) -> spaces.Box:
+def with_twice_the_channels(space: spaces.Space[Any], axis: int) -> spaces.Box:
     """
-    Make the space of two images, one above the other.
+    Make the space of two observations, one above the other.
 
-    :param image_space: images (channels, height, width)
+    :param space: images or planes
+    :param axis: that of the channels
     """
-    channels, *size = image_space.shape  # type: ignore[misc]
-    return spaces.Box(0, 255, (2 * channels, *size), dtype=np.uint8)
+    low, high = (np.repeat(bound, 2, axis=axis) for bound in (space.low, space.high))  # type: ignore[attr-defined]
+    return spaces.Box(low, high, dtype=space.dtype)  # type: ignore[arg-type]

@@ -222,7 +222,7 @@ def test_the_networks_learn_from_every_batch_at_first_then_from_one_in_several()
     for name, calls in learned.items():
         getattr(model, name).learn = lambda *batch, calls=calls: calls.append(len(batch[1]))
     model.learn(model.learning_starts + 12)
-    assert learned == {"inverse_dynamics": [16] * (5 + 2), "cloned_policy": [64] * (5 + 2)}
+    assert learned == {"inverse_dynamics": [16] * (5 + 2), "cloned_policy": [128] * (5 + 2)}
 
 
 # --- the clone ----------------------------------------------------------------------------------------------------------------
