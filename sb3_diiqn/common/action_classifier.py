@@ -135,12 +135,12 @@ def is_planes(observation_space: spaces.Space[Any]) -> bool:
 
 def channel_axis(observation_space: spaces.Space[Any]) -> int:
     """
-    Find the axis of the channels of planes: the last, unless only the first one is the shortest.
+    Find the axis of the channels of planes: the one beside two of equal length, else the shorter of the first and the last.
 
     :param observation_space: planes
     """
-    first, *_, last = observation_space.shape  # type: ignore[misc]
-    return 0 if first < last else 2
+    first, middle, last = observation_space.shape  # type: ignore[misc]
+    return 0 if (middle == last if middle in {first, last} else first < last) and first != middle else 2
 
 
 class PlanesExtractor(BaseFeaturesExtractor):
