@@ -140,7 +140,9 @@ def channel_axis(observation_space: spaces.Space[Any]) -> int:
     :param observation_space: planes
     """
     first, middle, last = observation_space.shape  # type: ignore[misc]
-    return 0 if (middle == last if middle in {first, last} else first < last) and first != middle else 2
+    if first == middle:
+        return 2
+    return 0 if middle == last or first < last else 2
 
 
 class PlanesExtractor(BaseFeaturesExtractor):
