@@ -76,7 +76,8 @@ class ActionClassifier(nn.Module):
         :param observations: each of shape (n, ``*observation_shape``)
         :return: shape (n, n_actions), float32
         """
-        self.eval()
+        if self.training:  # walks through all modules
+            self.eval()
         with th.no_grad():
             return np.asarray(self(*observations).softmax(dim=1).cpu().numpy())
 
