@@ -75,6 +75,18 @@ def write_figures(groups: list[Group], folder: Path) -> list[str]:
     return names
 
 
+def write_overview(groups: list[Group], folder: Path) -> str:
+    """
+    Draw the learning curves of all environments in one figure.
+
+    :param groups: all groups of a suite
+    :return: name of the file
+    """
+    with matplotlib.rc_context(_STYLE):
+        overview_figure(groups).savefig(folder / "learning.png")
+    return "learning.png"
+
+
 def colours(groups: Iterable[Group]) -> dict[str, str]:
     """Give every algorithm its colour, the same in all figures."""
     algorithms = list(dict.fromkeys(group.algorithm for group in groups))
@@ -93,6 +105,29 @@ def learning_figure(groups: list[Group]) -> Figure:
     for axis in axes:
         _expert_line(axis, groups)
     _legend(figure, axes[0])
+    return figure
+
+
+def overview_figure(groups: list[Group]) -> Figure:
+    """Draw training return (above) and greedy return (below) over steps, one column per environment."""
+    environments = list(dict.fromkeys(group.environment for group in groups))
+    figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
+    columns = figure.subplots(2, len(environments), squeeze=False).T
+    columns[0][0].set_ylabel("training return")
+    columns[0][1].set_ylabel("greedy return")
+    for environment, axes in zip(environments, columns, strict=True):
+        shown = [group for group in groups if group.environment == environment]
+        axes[0].set_title(environment)
+        for axis in axes:
+            _step_axis(axis, shown[0].n_timesteps)
+        for group, style in _styles(groups):
+            if group in shown:
+                _curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
+                _curve(axes[1], *group.greedy_curves, style)
+        for axis in axes:
+            _expert_line(axis, shown)
+    lines = {line.get_label(): line for axis in columns.flat for line in axis.lines if not line.get_label().startswith("_")}
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=min(len(lines), 6))
     return figure
 
 

@@ -49,9 +49,9 @@ def write_report(suite: Suite, folder: ResultFolder) -> Path:
         parts += [*section, *(f"![{name.removesuffix('.png')}]({name})" for name in figures)]
     across = overall(summaries, groups, suite)
     if len({group.environment for group in groups}) > 1 and across:
-        section = ["## All environments", overall_table(across).markdown()]
+        section = ["## All environments", comparison_table(summaries).markdown(), overall_table(across).markdown()]
         print("\n" + "\n\n".join(section))
-        parts += section
+        parts += [*section, f"![learning]({plots.write_overview(groups, target)})"]
     write_text(target / "summary.csv", summary_csv(summaries).csv())
     write_text(target / "runs.csv", runs_csv(groups).csv())
     write_text(target / "report.md", "\n\n".join([*parts, "## How to read this", DEFINITIONS]))
@@ -69,22 +69,35 @@ def environment_table(summaries: list[Summary]) -> Table:
         [label, *[NOTHING] * 5, f"{number(mean)} ± {number(deviation)}", *[NOTHING] * 3]
         for label, (mean, deviation) in _experts([summary.group for summary in summaries]).items()
     ]
+    return Table(header, rows + [_row(summary) for summary in summaries])
+
+
+def _row(summary: Summary) -> list[str]:
+    """Write the row of an algorithm and variation in the table of its environment."""
+    group = summary.group
+    return [
+        group.label,
+        str(len(group.results)) if len(group.results) == group.n_cells else f"{len(group.results)} of {group.n_cells}",
+        estimate(summary.area),
+        estimate(summary.relative_area),
+        estimate(summary.improvement),
+        estimate(summary.greedy),
+        estimate(summary.final),
+        NOTHING if summary.expert_passed is None else ("yes" if summary.expert_passed else "no"),
+        estimate(summary.steps) if summary.solved > 0 else NOTHING,
+        NOTHING if math.isnan(summary.solved) else f"{summary.solved:.0%}",
+    ]
+
+
+def comparison_table(summaries: list[Summary]) -> Table:
+    """Make the table of all environments: what matters most, one row per environment, algorithm and variation."""
+    header = ["", "expert", "", "runs", "area under training curve", f"relative to {BASELINE}"]
+    header += ["mean greedy return", "final greedy return", "expert passed"]
+    rows = []
     for summary in summaries:
-        group = summary.group
-        rows.append(
-            [
-                group.label,
-                str(len(group.results)) if len(group.results) == group.n_cells else f"{len(group.results)} of {group.n_cells}",
-                estimate(summary.area),
-                estimate(summary.relative_area),
-                estimate(summary.improvement),
-                estimate(summary.greedy),
-                estimate(summary.final),
-                NOTHING if summary.expert_passed is None else ("yes" if summary.expert_passed else "no"),
-                estimate(summary.steps) if summary.solved > 0 else NOTHING,
-                NOTHING if math.isnan(summary.solved) else f"{summary.solved:.0%}",
-            ]
-        )
+        label, runs, area, share, _, greedy, final, passed, *_ = _row(summary)
+        expert = number(summary.group.expert_return[0])
+        rows.append([summary.group.environment, expert, label, runs, area, share, greedy, final, passed])
     return Table(header, rows)
 
 

@@ -144,10 +144,22 @@ def test_two_environments_and_figures(tmp_path: Path) -> None:
     text = (folder.report(suite) / "report.md").read_text(encoding="utf-8")
     table = text.split("## All environments")[1]
     cells = [[part.strip() for part in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
-    assert cells[2:] == [
+    compared = [[*row[:4], row[5].split(" ")[0], *(value.split(" ")[0] for value in row[6:8]), row[8]] for row in cells[2:8]]
+    assert compared == [
+        [name, "5.00", *row]
+        for name in ("env0", "env1")
+        for row in (
+            ["dqn", "2", "-", "3.00", "4.00", "no"],
+            ["diiqn", "2", "2.00", "6.50", "8.00", "yes"],
+            ["diiqn, wide", "2", "1.00", "3.00", "5.00", "no"],
+        )
+    ]
+    assert cells[10:] == [
         ["diiqn", "2", "4", "2.00 [2.00, 2.00]", "1.00 [1.00, 1.00]", "2 of 2"],
         ["diiqn, wide", "2", "4", "1.00 [1.00, 1.00]", "0.500 [0.500, 0.500]", "0 of 2"],
     ]
+    assert "(learning.png)" in table
+    assert (folder.report(suite) / "learning.png").read_bytes().startswith(b"\x89PNG")
     for index in range(2):
         section = text.split(f"## env{index}")[1].split("##")[0]
         for kind in ("learning", "confidence", "solved", "variations"):
