@@ -27,7 +27,7 @@ class GuidanceSettings:
     :param guide: who chooses the actions: ``"matching"``, the expert transitions that match the agent's state, or ``"clone"``,
         a policy cloned from the expert
     :param led_episodes: share of the episodes that the guide leads from beginning to end as long as it is the better one, in
-        [0, 1); 0 turns it off
+        [0, 1), at the beginning; falls linearly to 0 over the training; 0 turns it off
     """
 
     guidance_share: float
@@ -118,14 +118,19 @@ class ExpertGuidance:
         guided = self.share * exploration_rate
         return (exploration_rate - guided) / (1.0 - guided) if guided < 1.0 else 0.0
 
-    def override(self, actions: np.ndarray, observations: Observations, exploration_rate: float) -> np.ndarray:
+    def override(
+        self, actions: np.ndarray, observations: Observations, exploration_rate: float, progress_remaining: float = 1.0
+    ) -> np.ndarray:
         """
         Replace the actions of those environments that are in a guided stretch.
 
         :param actions: what the host would do, shape (n_envs,)
         :param observations: current observations as the expert data has them, shape (n_envs, ``*observation_shape``)
         :param exploration_rate: rate of exploratory steps altogether
+        :param progress_remaining: how much of the training is still to come, in [0, 1]
         """
+        if self.leading is not None:
+            self.leading.begin(self._episode_start, progress_remaining)
         self._draw_stretches(self.share * exploration_rate)
         environments = np.flatnonzero(self._guided)
         if len(environments) == 0:
@@ -157,7 +162,6 @@ class ExpertGuidance:
         goes_on |= self._guided & self.follower.committed()
         guided = np.where(self._episode_start, drawn < rate, goes_on)
         if self.leading is not None:
-            self.leading.begin(self._episode_start)
             guided |= self.leading.led
         self.follower.release(~(self._guided & guided) | self._episode_start)
         self._guided = guided

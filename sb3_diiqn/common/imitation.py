@@ -169,7 +169,8 @@ class ImplicitImitation(ExpertDemonstration):
         unguided = rate if self._guidance is None else self._guidance.remaining_exploration_rate(rate)
         actions = self._random_actions(n_envs) if warming_up else self._epsilon_greedy(unguided, n_envs)
         if self._guidance is not None:
-            actions = self._guidance.override(actions, self._current_observations(), rate)
+            remaining = self._current_progress_remaining
+            actions = self._guidance.override(actions, self._current_observations(), rate, remaining)
         return actions, actions
 
     def _epsilon_greedy(self, rate: float, n_envs: int) -> np.ndarray:

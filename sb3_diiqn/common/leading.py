@@ -60,11 +60,14 @@ class LedEpisodes:
     """
     Draws which episodes the guide leads: a share of them, times the probability that it is better than the agent.
 
+    The share falls linearly to 0 over the training: where a guide stays just a little better, the agent would else never have
+    the episodes of its own that it learns most from.
+
     A guide that is worse, such as the clone of a bad expert, has nothing left to lead but a few episodes, which find out
     whether it has become better. The agent's own episodes are explored as ever, and compared as they are. (Close to JSRL,
     Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all episodes and hands over earlier and earlier.)
 
-    :param share: share of the episodes that a better guide leads, in [0, 1)
+    :param share: share of the episodes that a better guide leads at the beginning, in [0, 1)
     :param returns: what is known of the episodes until now
     :param n_envs: number of environments
     :param seed: seed of the draws
@@ -81,15 +84,16 @@ class LedEpisodes:
         self._return = np.zeros(n_envs)
         self._generator = np.random.default_rng(seed)
 
-    def begin(self, starts: np.ndarray) -> None:
+    def begin(self, starts: np.ndarray, progress_remaining: float) -> None:
         """
         Draw who leads the episodes that begin.
 
         :param starts: whether each environment's episode begins, shape (n_envs,)
+        :param progress_remaining: how much of the training is still to come, in [0, 1]
         """
         if not starts.any():
             return
-        rate = self.share * max(self.returns.guide_is_better(), self.least)
+        rate = self.share * progress_remaining * max(self.returns.guide_is_better(), self.least)
         self.led = np.where(starts, self._generator.random(len(starts)) < rate, self.led)
 
     def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:

@@ -57,21 +57,28 @@ def test_statistics_of_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("led", "own", "expected"),
-    [([2] * 5, [1] * 5, 0.6), ([1] * 5, [1] * 5, 0.3), ([0] * 5, [1] * 5, 0.03), ([], [], 0.6)],
+    ("led", "own", "remaining", "expected"),
+    [
+        ([2] * 5, [1] * 5, 1.0, 0.6),
+        ([1] * 5, [1] * 5, 1.0, 0.3),
+        ([0] * 5, [1] * 5, 1.0, 0.03),
+        ([], [], 1.0, 0.6),
+        ([2] * 5, [1] * 5, 0.25, 0.15),
+        ([2] * 5, [1] * 5, 0.0, 0.0),
+    ],
 )
-def test_share_of_episodes_that_are_led(led: list[float], own: list[float], expected: float) -> None:
+def test_share_of_episodes_that_are_led(led: list[float], own: list[float], remaining: float, expected: float) -> None:
     leading = LedEpisodes(0.6, compared(led, own), n_envs=20_000, seed=0)
-    leading.begin(np.ones(20_000, dtype=bool))
+    leading.begin(np.ones(20_000, dtype=bool), remaining)
     assert leading.led.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 20_000))
 
 
 def test_who_leads_changes_only_where_an_episode_begins() -> None:
     leading = LedEpisodes(0.5, ComparedReturns(), n_envs=1000, seed=0)
-    leading.begin(np.ones(1000, dtype=bool))
+    leading.begin(np.ones(1000, dtype=bool), 1.0)
     before = leading.led.copy()
     starts = np.arange(1000) < 500
-    leading.begin(starts)
+    leading.begin(starts, 1.0)
     np.testing.assert_array_equal(leading.led[~starts], before[~starts])
     assert (leading.led[starts] != before[starts]).mean() == pytest.approx(0.5, abs=0.1)
 
