@@ -30,7 +30,7 @@ class ClonedPolicy(ActionClassifier):
     """
 
     #: of Adam; large batches of always the same data bear more than the inverse dynamics
-    learning_rate = 3e-3
+    learning_rate = 1e-3
 
     def __init__(
         self, observation_space: spaces.Space[Any], n_actions: int, extractor: BaseFeaturesExtractor | None = None
