@@ -99,12 +99,8 @@ def learning_figure(groups: list[Group]) -> Figure:
     figure, axes = _panels(groups, 2)
     for axis, title in zip(axes, ("Training return (with exploration)", "Greedy return"), strict=True):
         axis.set_title(title)
-    for group, style in _styles(groups):
-        _curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
-        _curve(axes[1], *group.greedy_curves, style)
-    for axis in axes:
-        _expert_line(axis, groups)
-    _legend(figure, axes[0])
+    _learning_curves(axes, _styles(groups))
+    _legend(figure, axes)
     return figure
 
 
@@ -115,19 +111,14 @@ def overview_figure(groups: list[Group]) -> Figure:
     columns = figure.subplots(2, len(environments), squeeze=False).T
     columns[0][0].set_ylabel("training return")
     columns[0][1].set_ylabel("greedy return")
+    styles = _styles(groups)  # of all, so that an algorithm has one colour everywhere
     for environment, axes in zip(environments, columns, strict=True):
-        shown = [group for group in groups if group.environment == environment]
+        shown = [(group, style) for group, style in styles if group.environment == environment]
         axes[0].set_title(environment)
         for axis in axes:
-            _step_axis(axis, shown[0].n_timesteps)
-        for group, style in _styles(groups):
-            if group in shown:
-                _curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
-                _curve(axes[1], *group.greedy_curves, style)
-        for axis in axes:
-            _expert_line(axis, shown)
-    lines = {line.get_label(): line for axis in columns.flat for line in axis.lines if not line.get_label().startswith("_")}
-    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=min(len(lines), 6))
+            _step_axis(axis, shown[0][0].n_timesteps)
+        _learning_curves(axes, shown)
+    _legend(figure, columns.flat)
     return figure
 
 
@@ -166,7 +157,7 @@ def solved_figure(groups: list[Group]) -> Figure | None:
         share = np.concatenate([np.arange(len(steps) + 1), [len(steps)]]) / len(group.results)
         axis.step(x, share, where="post", **style)
     axis.set_ylim(-0.02, 1.05)
-    _legend(figure, axis)
+    _legend(figure, [axis])
     return figure
 
 
@@ -194,6 +185,15 @@ def variations_figure(groups: list[Group]) -> Figure | None:
         place = {"xycoords": ("data", "axes fraction"), "xytext": (4, 4), "textcoords": "offset points"}
         axes[1].annotate(f"expert {mean:.4g}", (mean, 0), **place, color=_EXPERT_COLOUR, fontsize=10)
     return figure
+
+
+def _learning_curves(axes: Any, styled: list[tuple[Group, dict[str, Any]]]) -> None:
+    """Draw the training returns of one environment into the first axis, the greedy returns into the second."""
+    for group, style in styled:
+        _curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
+        _curve(axes[1], *group.greedy_curves, style)
+    for axis in axes:
+        _expert_line(axis, [group for group, _ in styled])
 
 
 def _panels(groups: list[Group], n_columns: int) -> tuple[Figure, list[Any]]:
@@ -255,6 +255,9 @@ def _expert_line(axis: Any, groups: list[Group]) -> None:
         axis.annotate(f"expert\n{mean:.4g}", **place, va="center", color=_EXPERT_COLOUR, fontsize=10)
 
 
-def _legend(figure: Figure, axis: Any) -> None:
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+def _legend(figure: Figure, axes: Iterable[Any]) -> None:
+    """Name every line once, whichever of the axes it is in."""
+    known: dict[str, Any] = {}
+    for axis in axes:
+        known |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=min(len(known), 4))

@@ -134,12 +134,18 @@ def is_planes(observation_space: spaces.Space[Any]) -> bool:
     return not is_image_space(observation_space) and sorted(observation_space.shape)[1] >= KERNEL_SIZE
 
 
-def channel_axis(observation_space: spaces.Space[Any]) -> int:
+def channel_axis(observation_space: spaces.Space[Any]) -> int | None:
     """
-    Find the axis of the channels of planes: the one beside two of equal length, else the shorter of the first and the last.
+    Find the axis of the channels: of images the first, as Stable-Baselines3's networks have them; of planes the one beside two
+    of equal length, else the shorter of the first and the last.
 
-    :param observation_space: planes
+    :param observation_space: any observation space
+    :return: None if it is neither images nor planes
     """
+    if is_image_space(observation_space):
+        return 0
+    if not is_planes(observation_space):
+        return None
     first, middle, last = observation_space.shape  # type: ignore[misc]
     if first == middle:
         return 2
@@ -186,7 +192,8 @@ def make_extractor(observation_space: spaces.Space[Any], axis: int | None = None
     """
     extractor: BaseFeaturesExtractor
     if is_planes(observation_space):
-        extractor = PlanesExtractor(observation_space, channel_axis(observation_space) if axis is None else axis)
+        found: Any = channel_axis(observation_space) if axis is None else axis
+        extractor = PlanesExtractor(observation_space, found)
         return extractor, extractor.features_dim
     if isinstance(observation_space, spaces.Dict):
         extractor = CombinedExtractor(observation_space)

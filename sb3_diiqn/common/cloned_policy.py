@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch as th
-from gymnasium import spaces
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from sb3_diiqn.common.action_classifier import ActionClassifier
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.expert import Observations
-from sb3_diiqn.inference import NO_ACTION, estimate
+from sb3_diiqn.inference import NO_ACTION, plausible_actions
 from sb3_diiqn.inference.settings import Seed
 
 
@@ -23,19 +20,7 @@ class ClonedPolicy(ActionClassifier):
 
     Behavioural cloning from observation (Torabi et al. 2018, arXiv 1805.01954), from probabilities instead of the likeliest
     action: of several actions with the same effect, the clone may take any.
-
-    :param observation_space: the environment's observation space
-    :param n_actions: number of the agent's actions
-    :param extractor: an untrained features extractor, None for a default one
     """
-
-    #: of Adam; large batches of always the same data bear more than the inverse dynamics
-    learning_rate = 1e-3
-
-    def __init__(
-        self, observation_space: spaces.Space[Any], n_actions: int, extractor: BaseFeaturesExtractor | None = None
-    ) -> None:
-        super().__init__(observation_space, n_actions, extractor, learning_rate=self.learning_rate)
 
     def learn(self, observations: TensorObservations, probabilities: th.Tensor) -> float:
         """
@@ -52,8 +37,9 @@ class CloneFollower:
     """
     Chooses the actions of guided stretches by a policy, which has an answer everywhere once it has learned something.
 
-    It takes plausible actions only (see :func:`~sb3_diiqn.inference.estimate`), each as often as its probability says. A clone
-    that is still unsure would else act at random in one step of several, and a few such steps undo what the expert can.
+    It takes plausible actions only (see :func:`~sb3_diiqn.inference.plausible_actions`), each as often as its probability
+    says. A clone that is still unsure would else act at random in one step of several, and a few such steps undo what the
+    expert can.
 
     :param probabilities: of the actions at n observations, shape (n, n_actions); None as long as nothing was learned
     :param seed: seed of the draws
@@ -85,6 +71,6 @@ class CloneFollower:
         probabilities = self._probabilities(observations)
         if probabilities is None:
             return np.full(len(environments), NO_ACTION)
-        cumulative = (probabilities * estimate(probabilities).plausible).cumsum(axis=1)
+        cumulative = (probabilities * plausible_actions(probabilities)).cumsum(axis=1)
         lots = self._generator.random((len(environments), 1)) * cumulative[:, -1:]
         return np.asarray((lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1))

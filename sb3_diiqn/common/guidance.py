@@ -154,6 +154,10 @@ class ExpertGuidance:
         if self.leading is not None:
             self.leading.note(rewards, self._episode_start, has_learned)
 
+    def statistics(self) -> dict[str, float]:
+        """Summarise how guide and agent compare; nothing if no episodes are led."""
+        return {} if self.leading is None else self.leading.returns.statistics()
+
     def _draw_stretches(self, rate: float) -> None:
         """Make a step of the two-state process whose long-run share of guided steps is the rate."""
         drawn = self._generator.random(len(self._guided))

@@ -30,7 +30,6 @@ class ImplicitImitation(ExpertDemonstration):
 
     # of the host
     exploration_rate: float
-    led_episodes: float
     logger: Any
     max_grad_norm: Any
     num_timesteps: int
@@ -221,5 +220,5 @@ class ImplicitImitation(ExpertDemonstration):
             **self._confidence_statistics.take(),
             **self.replay_buffer.knowledge.statistics(),
             "matched": self.replay_buffer.matched_share(),
-            **(self._compared_returns.statistics() if self.led_episodes > 0 else {}),
+            **({} if self._guidance is None else self._guidance.statistics()),
         }

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.preprocessing import is_image_space
 from torch import nn
 
-from sb3_diiqn.common.action_classifier import ActionClassifier, channel_axis, is_planes, make_extractor
+from sb3_diiqn.common.action_classifier import ActionClassifier, channel_axis, make_extractor
 from sb3_diiqn.common.buffers import TensorObservations
 
 
@@ -37,11 +36,7 @@ class InverseDynamics(ActionClassifier):
 
     def _make_extractor(self) -> tuple[nn.Module, int]:
         #: along which one observation lies above the other, None if they are no images and no planes
-        self._axis: int | None = None
-        if is_planes(self.observation_space):
-            self._axis = channel_axis(self.observation_space)
-        elif is_image_space(self.observation_space):
-            self._axis = 0
+        self._axis = channel_axis(self.observation_space)
         if self._axis is not None:
             return make_extractor(with_twice_the_channels(self.observation_space, self._axis), self._axis)
         extractor, n_features = super()._make_extractor()

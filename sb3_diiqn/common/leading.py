@@ -50,7 +50,7 @@ class ComparedReturns:
         return 0.5 * (1 + erf(difference / error / sqrt(2)))
 
     def statistics(self) -> dict[str, float]:
-        """Return the mean returns, of both or of neither, and how probable it is that the guide is better."""
+        """Return the mean returns, as far as there are any, and how probable it is that the guide is better."""
         means = {"led_return": self.led, "own_return": self.own}
         known = {name: float(np.mean(returns)) for name, returns in means.items() if returns}
         return {**known, "guide_is_better": self.guide_is_better()}
