@@ -76,7 +76,9 @@ Results
 ``FOLDER/SUITE/cells/ENVIRONMENT/ALGORITHM/VARIATION/seed-N.json`` holds ``settings`` and their hash, the ``expert``'s entry of
 the manifest, ``versions``, ``git_revision``, ``wall_time`` in seconds, ``steps_per_second`` without evaluations, and the
 curves: ``training`` (``step``, ``return``, ``length`` of every finished episode), ``greedy`` (``step``, ``mean``, ``returns``
-of every evaluation), ``expert_statistics`` (what the algorithm logs under ``expert/``). ``FOLDER/SUITE/report`` holds
+of every evaluation), ``expert_statistics`` (what the algorithm logs under ``expert/``), and ``agreement`` at every evaluation:
+how often what the algorithm knows of the expert's actions is what these were (see
+:class:`~sb3_diiqn.benchmark.agreement.ActionAgreement`), where the true ones are known. ``FOLDER/SUITE/report`` holds
 ``report.md``, ``summary.csv``, ``runs.csv`` and the figures. What the columns mean is said in the report, and defined in
 :mod:`~sb3_diiqn.benchmark.curves` and :mod:`~sb3_diiqn.benchmark.statistics`.
 

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import sb3_diiqn
+from sb3_diiqn.benchmark.agreement import ActionAgreement
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS
 from sb3_diiqn.benchmark.heartbeat import heartbeats
 from sb3_diiqn.benchmark.storage import FORMAT
@@ -23,13 +25,16 @@ from sb3_diiqn.record import make_environment
 PACKAGES = ("stable_baselines3", "sb3_contrib", "gymnasium", "torch", "numpy", "imitation", "minatar", "gymnasium_robotics")
 
 
-def run_cell(cell: Cell, expert_data: Any, expert: dict[str, Any], heartbeat: Path) -> dict[str, Any]:
+def run_cell(
+    cell: Cell, expert_data: Any, expert: dict[str, Any], heartbeat: Path, actions: np.ndarray | None = None
+) -> dict[str, Any]:
     """
     Train one cell.
 
     :param expert_data: what the algorithm learns from: a path or an ``ExpertObservations``; None if it uses none
     :param expert: the expert's entry in the manifest, kept in the result; empty if none is used
     :param heartbeat: file that shows other processes how far the cell is; not written where its folder does not exist
+    :param actions: the expert's true actions, which only the evaluation sees, shape (n,); None if the agent has others
     :return: the content of the cell's file, see the package's docstring
     """
     torch.set_num_threads(1)
@@ -44,7 +49,7 @@ def run_cell(cell: Cell, expert_data: Any, expert: dict[str, Any], heartbeat: Pa
         cell.seed,
         **arguments,
     )
-    recorder = make_recorder(settings["id"], settings["env_kwargs"], settings["evaluation"], settings["n_timesteps"])
+    recorder = make_recorder(settings["id"], settings["env_kwargs"], settings["evaluation"], settings["n_timesteps"], actions)
     started = time.perf_counter()
     with heartbeats(heartbeat, lambda: recorder.num_timesteps):
         model.learn(settings["n_timesteps"], callback=recorder)
@@ -70,13 +75,20 @@ def run_cell(cell: Cell, expert_data: Any, expert: dict[str, Any], heartbeat: Pa
         "training": recorder.training,
         "greedy": recorder.greedy,
         "expert_statistics": recorder.expert,
+        "agreement": recorder.agreement,
     }
 
 
-def make_recorder(env_id: str, env_kwargs: dict[str, Any], evaluation: dict[str, int], n_timesteps: int) -> CurveRecorder:
+def make_recorder(
+    env_id: str,
+    env_kwargs: dict[str, Any],
+    evaluation: dict[str, int],
+    n_timesteps: int,
+    actions: np.ndarray | None = None,
+) -> CurveRecorder:
     """Make the recorder for a training."""
     greedy = GreedyEvaluation(lambda: make_environment(env_id, **env_kwargs), evaluation["episodes"], evaluation["max_steps"])
-    return CurveRecorder(greedy, evaluation["every"], n_timesteps)
+    return CurveRecorder(greedy, evaluation["every"], n_timesteps, None if actions is None else ActionAgreement(actions))
 
 
 def versions() -> dict[str, str]:

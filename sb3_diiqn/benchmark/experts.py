@@ -15,7 +15,7 @@ from sb3_diiqn.benchmark.cell import make_recorder, versions
 from sb3_diiqn.benchmark.curves import final_return
 from sb3_diiqn.benchmark.heartbeat import heartbeats
 from sb3_diiqn.benchmark.storage import read_json, write_json
-from sb3_diiqn.benchmark.suite import ExpertRecipe, settings_hash
+from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, settings_hash
 from sb3_diiqn.benchmark.training import CurveRecorder, GreedyEvaluation, make_model
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert import ExpertObservations
@@ -121,13 +121,35 @@ def make_recordings(recipe: ExpertRecipe, folder: Path) -> dict[str, Any]:
         data = shuffle_pairs(data, settings["seed"])
     else:  # no action leads from one observation of a shuffled pair to the other
         actions = {"actions": recording.actions, "content_hash": np.str_(recording.expert_data.content_hash)}
-        write_npz(folder / f"{recipe.name}-actions.npz", actions)
+        write_npz(_actions_path(recipe, folder), actions)
     data.save(folder / f"{recipe.name}.npz")
     if recipe.kind == "train":
         entry["policy"] = read_json(policy_path(recipe, folder).with_suffix(".json"))
     # a recording that is shorter than an episode has no complete one: then what it has counts
     returns = recording.episode_returns if len(recording.episode_returns) else _returns(recording.expert_data)
     return entry | _describe(data, returns) | {"file": f"{recipe.name}.npz", "seed": settings["seed"]}
+
+
+def true_actions(cell: Cell, folder: Path, content_hash: str) -> np.ndarray | None:
+    """
+    Read what the expert of a cell did, for evaluations.
+
+    :param folder: folder of the experts
+    :param content_hash: of the expert data that the cell learns from
+    :return: shape (n,); None if that is not known, or if the expert's actions need not be the agent's
+    """
+    recipe = cell.expert
+    if recipe is None or recipe.settings.get("env_kwargs") != cell.settings["env_kwargs"]:
+        return None
+    path = _actions_path(recipe, folder)
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as content:
+        return np.asarray(content["actions"]) if str(content["content_hash"]) == content_hash else None
+
+
+def _actions_path(recipe: ExpertRecipe, folder: Path) -> Path:
+    return folder / f"{recipe.name}-actions.npz"
 
 
 def shuffle_pairs(data: ExpertObservations, seed: int) -> ExpertObservations:

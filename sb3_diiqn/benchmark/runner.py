@@ -14,7 +14,7 @@ from sb3_diiqn.benchmark.algorithms import ALGORITHMS, constructor_arguments
 from sb3_diiqn.benchmark.backends import Backend, local_backend
 from sb3_diiqn.benchmark.cell import run_cell
 from sb3_diiqn.benchmark.curves import final_return
-from sb3_diiqn.benchmark.experts import make_recordings, policy_path, train_policy
+from sb3_diiqn.benchmark.experts import make_recordings, policy_path, train_policy, true_actions
 from sb3_diiqn.benchmark.jobs import Job, message, run_jobs
 from sb3_diiqn.benchmark.progress import duration
 from sb3_diiqn.benchmark.storage import ResultFolder, write_json, write_text
@@ -189,10 +189,11 @@ def _run_cells(
     for cell in cells:
         folder.error(cell).unlink(missing_ok=True)
         expert = (data[cell.expert.name], manifest[cell.expert.name]) if cell.expert else (None, {})
+        actions = true_actions(cell, folder.experts, expert[1].get("content_hash", ""))
         heartbeat = folder.heartbeat(cell).absolute()
         heartbeat.parent.mkdir(parents=True, exist_ok=True)
         heartbeat.unlink(missing_ok=True)  # left over from a run that was killed
-        jobs[cell] = Job(run_cell, (cell, *expert, heartbeat), cell.settings["n_timesteps"], heartbeat)
+        jobs[cell] = Job(run_cell, (cell, *expert, heartbeat, actions), cell.settings["n_timesteps"], heartbeat)
     for cell, result, say in run_jobs(jobs, backend, "cells"):
         if isinstance(result, BaseException):
             outcome.failed[cell] = message(result)

@@ -13,6 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
+from sb3_diiqn.benchmark.agreement import ActionAgreement
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS, import_object
 from sb3_diiqn.record import make_environment
 
@@ -107,16 +108,22 @@ class CurveRecorder(BaseCallback):
     Records what a training went through.
 
     ``training``: step, return and length of every finished episode. ``greedy``: step, mean and returns of every evaluation.
-    ``expert``: what the algorithm logs under ``expert/``, about :data:`N_SAMPLES` times.
+    ``expert``: what the algorithm logs under ``expert/``, about :data:`N_SAMPLES` times. ``agreement``: with the expert's true
+    actions, at every evaluation.
 
     :param evaluation: plays the greedy policy
     :param every: environment steps between two evaluations
     :param n_timesteps: length of the training; the last evaluation follows the last update
+    :param agreement: compares what the algorithm knows of the expert's actions with the true ones; None if these are not known
     """
 
-    def __init__(self, evaluation: GreedyEvaluation, every: int, n_timesteps: int) -> None:
+    def __init__(
+        self, evaluation: GreedyEvaluation, every: int, n_timesteps: int, agreement: ActionAgreement | None = None
+    ) -> None:
         super().__init__()
         self.evaluation, self.every, self.n_timesteps = evaluation, every, n_timesteps
+        self.compare = agreement
+        self.agreement: list[dict[str, float]] = []
         self.training: dict[str, list[float]] = {"step": [], "return": [], "length": []}
         self.greedy: dict[str, list[Any]] = {"step": [], "mean": [], "returns": []}
         self.expert: list[dict[str, float]] = []
@@ -152,6 +159,8 @@ class CurveRecorder(BaseCallback):
         self.greedy["step"].append(step)
         self.greedy["mean"].append(float(np.mean(returns)))
         self.greedy["returns"].append(returns)
+        if self.compare is not None and (shares := self.compare(self.model)):
+            self.agreement.append({"step": step, **shares})
         self.evaluation_time += time.perf_counter() - started
 
     def _sample_expert_statistics(self) -> None:

@@ -78,7 +78,7 @@ class ExpertDemonstration(ExpertSide):
 
     def _make_follower(self) -> Follower:
         if self.guide == "clone":
-            return CloneFollower(self._clone_probabilities, self._seed(1))
+            return CloneFollower(self.clone_probabilities, self._seed(1))
         follower: Any = super()._make_follower()
         if self.inference == "inverse_dynamics":
             follower.estimate_actions = self.estimate_actions
@@ -150,11 +150,16 @@ class ExpertDemonstration(ExpertSide):
             probabilities = self._action_probabilities(indices, observations, next_observations)
             self.cloned_policy.learn(observations, th.as_tensor(probabilities, dtype=th.float32, device=self.device))
 
-    def _clone_probabilities(self, observations: Observations) -> np.ndarray | None:
-        if self._n_batches == 0:
+    def clone_probabilities(self, observations: Observations) -> np.ndarray | None:
+        """
+        Ask the clone what the expert would do.
+
+        :param observations: as the expert data has them, shape (n, ``*observation_shape``)
+        :return: how likely each action is, shape (n, n_actions); None as long as there is no clone that has learned anything
+        """
+        if self.cloned_policy is None or self._n_batches == 0:
             return None
-        clone: Any = self.cloned_policy
-        return np.asarray(clone.probabilities(to_tensors(self.replay_buffer, observations, self._vec_normalize_env)))
+        return self.cloned_policy.probabilities(to_tensors(self.replay_buffer, observations, self._vec_normalize_env))
 
     def _estimate(self, indices: np.ndarray, observations: Any, next_observations: Any) -> ActionEstimates:
         return estimate(self._action_probabilities(indices, observations, next_observations))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sb3_diiqn import ExpertObservations
-from sb3_diiqn.benchmark.experts import _CheckpointRecorder, make_recordings, policy_path, train_policy
-from sb3_diiqn.benchmark.suite import ExpertRecipe, parse_suite
+from sb3_diiqn.benchmark.experts import _CheckpointRecorder, make_recordings, policy_path, train_policy, true_actions
+from sb3_diiqn.benchmark.suite import ExpertRecipe, Suite, parse_suite
 from sb3_diiqn.benchmark.training import GreedyEvaluation
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 
@@ -21,7 +21,7 @@ def always(env: Any, action: int) -> Any:
     return lambda observation: action
 
 
-def _recipe(expert: dict[str, Any], **environment: Any) -> ExpertRecipe:
+def _suite(expert: dict[str, Any], **environment: Any) -> Suite:
     settings = {"policy": "MlpPolicy", "learning_starts": 50, "policy_kwargs": {"net_arch": [8]}}
     source = {
         "seeds": 1,
@@ -29,9 +29,13 @@ def _recipe(expert: dict[str, Any], **environment: Any) -> ExpertRecipe:
         "environments": {
             "pole": {"id": "CartPole-v1", "n_timesteps": 300, "settings": settings, "expert": expert} | environment
         },
-        "algorithms": {"dqn": {}},
+        "algorithms": {"dqn": {}, "diiqn": {}},
     }
-    recipe = parse_suite("small", source).expert("pole")
+    return parse_suite("small", source)
+
+
+def _recipe(expert: dict[str, Any], **environment: Any) -> ExpertRecipe:
+    recipe = _suite(expert, **environment).expert("pole")
     assert recipe is not None
     return recipe
 
@@ -54,6 +58,22 @@ def test_scripted_expert(tmp_path: Path) -> None:
     assert entry["std_return"] == pytest.approx(lengths.std())
     again = make_recordings(recipe, tmp_path / "again")
     assert again["content_hash"] == entry["content_hash"], "reproducible"
+
+
+def test_true_actions_are_those_of_the_recording(tmp_path: Path) -> None:
+    always_right = {"kind": "policy", "policy": "tests.benchmark.test_experts:always", "kwargs": {"action": 1}, "n_steps": 40}
+    suite = _suite(always_right)
+    cell = suite.cell("pole", "diiqn", "default", 0)
+    assert true_actions(cell, tmp_path, "anything") is None, "no recording"
+    entry = make_recordings(_recipe(always_right), tmp_path)
+    actions = true_actions(cell, tmp_path, entry["content_hash"])
+    assert actions is not None
+    assert actions.tolist() == [1] * 40
+    assert true_actions(cell, tmp_path, "of other data") is None
+    assert true_actions(suite.cell("pole", "dqn", "default", 0), tmp_path, entry["content_hash"]) is None
+    other_actions = _suite(always_right | {"env_kwargs": {"render_mode": "rgb_array"}}).cell("pole", "diiqn", "default", 0)
+    make_recordings(other_actions.expert, tmp_path)  # type: ignore[arg-type]
+    assert true_actions(other_actions, tmp_path, entry["content_hash"]) is None
 
 
 def test_random_expert_and_file(tmp_path: Path) -> None:

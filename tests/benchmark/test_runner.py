@@ -84,6 +84,7 @@ def test_finished_suite(finished: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert result["status"] == "finished"
         assert result["greedy"]["step"] == [150, 300]
         assert bool(result["expert_statistics"]) == bool(result["expert"]) == ("diiqn" in name)
+        assert [entry["step"] for entry in result["agreement"]] == ([150, 300] if "diiqn" in name else [])
     manifest = json.loads((finished / "experts" / "manifest.json").read_text())
     assert [entry["n_transitions"] for entry in manifest.values()] == [50]
     assert not list(finished.glob("**/*.tmp")) + list(finished.glob("**/*.running"))

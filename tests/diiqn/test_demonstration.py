@@ -240,7 +240,7 @@ STARTS, WENT = [0, 1, 2, 4, 3], [RIGHT] * 3 + [LEFT] * 2
 @pytest.mark.parametrize("look", ["vector", "bool planes", "dict", "discrete"])
 def test_the_clone_does_what_the_expert_did(look: str, inference: str) -> None:
     model = make(look, inference=inference, **CLONE, expert_data=walks_to_the_middle(look)).learn(1000)
-    probabilities = model._clone_probabilities(walk(STARTS, look))
+    probabilities = model.clone_probabilities(walk(STARTS, look))
     assert probabilities is not None
     assert probabilities.argmax(axis=1).tolist() == WENT
     assert (probabilities.max(axis=1) > 0.7).all()
@@ -266,7 +266,7 @@ def test_the_clone_sees_what_the_agent_sees() -> None:
     arguments = {**TINY, "buffer_size": 1000, "inference": "inverse_dynamics", **CLONE}
     model = DIIQN("MlpPolicy", env, expert_data=walks_to_the_middle(), **arguments).learn(1000)
     assert model.cloned_policy is not None
-    seen = model._clone_probabilities(walk(STARTS))
+    seen = model.clone_probabilities(walk(STARTS))
     assert seen is not None
     assert seen.argmax(axis=1).tolist() == WENT
     np.testing.assert_array_equal(seen, model.cloned_policy.probabilities(th.as_tensor(env.normalize_obs(walk(STARTS)))))

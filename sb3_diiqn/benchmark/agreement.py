@@ -1,0 +1,49 @@
+"""How well an algorithm knows what the expert did: against the true actions, which it is never given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from sb3_diiqn.common.demonstration import ExpertDemonstration
+
+
+class ActionAgreement:
+    """
+    Compares what a model has concluded about the expert's actions with the true ones, on a sample of the expert data.
+
+    :param actions: the expert's true actions, shape (n,)
+    :param n_samples: size of the sample, which is drawn once
+    """
+
+    def __init__(self, actions: np.ndarray, n_samples: int = 2000) -> None:
+        generator = np.random.default_rng(0)
+        self.indices = np.sort(generator.choice(len(actions), size=min(n_samples, len(actions)), replace=False))
+        self.actions = actions[self.indices]
+
+    def __call__(self, model: BaseAlgorithm) -> dict[str, float]:
+        """
+        Compare.
+
+        ``inferred`` is the agreement of the actions inferred from the nearest transitions, among those that are inferred yet;
+        ``plausible``, how often the true action is among the plausible ones of the estimate; ``cloned``, how often it is the
+        clone's likeliest.
+
+        :param model: nothing is known of one that is not of this package
+        :return: shares in [0, 1], as far as the model has what they are about
+        """
+        if not isinstance(model, ExpertDemonstration) or model.knowledge is None or model.expert is None:
+            return {}
+        found: dict[str, Any] = {}
+        inferred = model.knowledge.usable(self.indices)
+        if inferred.any():
+            known = self.indices[inferred]
+            found["inferred"] = np.mean(model.knowledge.action(known) == self.actions[inferred])
+        plausible = model.estimate_actions(self.indices).plausible
+        found["plausible"] = np.mean(plausible[np.arange(len(plausible)), self.actions])
+        cloned = model.clone_probabilities(model.expert.current(self.indices))
+        if cloned is not None:
+            found["cloned"] = np.mean(cloned.argmax(axis=1) == self.actions)
+        return {name: float(value) for name, value in found.items()}
