@@ -14,15 +14,19 @@ class ComparedReturns:
     """
     The returns of the latest episodes that the guide led, and of those in which the agent was on its own.
 
-    :param window: how many episodes of each are kept
+    Guide and agent both learn, so that what lies further back says nothing about them any more: it is forgotten also where no
+    newer ones of a kind have come in, and a guide that had a bad beginning is given another try.
+
+    :param window: how many episodes of each are compared
+    :param memory: how many episodes, of both together, are remembered
     """
 
     #: The guide is taken to be the better one as long as fewer episodes than this are known of either.
     fewest = 5
 
-    def __init__(self, window: int = 50) -> None:
-        self.led: deque[float] = deque(maxlen=window)
-        self.own: deque[float] = deque(maxlen=window)
+    def __init__(self, window: int = 50, memory: int = 500) -> None:
+        self._window = window
+        self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
 
     def note(self, led: bool, episode_return: float) -> None:
         """
@@ -31,7 +35,15 @@ class ComparedReturns:
         :param led: whether the guide led it
         :param episode_return: sum of its rewards
         """
-        (self.led if led else self.own).append(episode_return)
+        self._episodes.append((led, episode_return))
+
+    def latest(self, led: bool) -> np.ndarray:
+        """
+        Return the latest returns of one kind, the newest last, shape (n,).
+
+        :param led: those of the episodes that the guide led, else the agent's own
+        """
+        return np.array([value for by_guide, value in self._episodes if by_guide == led][-self._window :])
 
     def guide_is_better(self) -> float:
         """
@@ -40,9 +52,9 @@ class ComparedReturns:
         The difference of the two means is taken to be normally distributed around the one that was seen, with the sum of their
         squared standard errors as its variance.
         """
-        if min(len(self.led), len(self.own)) < self.fewest:
+        led, own = self.latest(led=True), self.latest(led=False)
+        if min(len(led), len(own)) < self.fewest:
             return 1.0
-        led, own = np.array(self.led), np.array(self.own)
         difference = led.mean() - own.mean()
         error = sqrt(led.var(ddof=1) / len(led) + own.var(ddof=1) / len(own))
         if error == 0:
@@ -51,8 +63,8 @@ class ComparedReturns:
 
     def statistics(self) -> dict[str, float]:
         """Return the mean returns, as far as there are any, and how probable it is that the guide is better."""
-        means = {"led_return": self.led, "own_return": self.own}
-        known = {name: float(np.mean(returns)) for name, returns in means.items() if returns}
+        returns = {"led_return": self.latest(led=True), "own_return": self.latest(led=False)}
+        known = {name: float(np.mean(values)) for name, values in returns.items() if len(values)}
         return {**known, "guide_is_better": self.guide_is_better()}
 
 

@@ -52,6 +52,16 @@ def test_only_the_latest_episodes_count() -> None:
     assert returns.statistics() == {"led_return": 2, "own_return": 1, "guide_is_better": 1}
 
 
+def test_a_bad_beginning_is_forgotten_and_the_guide_tried_again() -> None:
+    returns = compared([0] * 20, [1] * 480)
+    assert returns.guide_is_better() == 0
+    for _ in range(15):
+        returns.note(False, 1)
+    assert returns.guide_is_better() == 0  # five are left
+    returns.note(False, 1)
+    assert returns.guide_is_better() == 1
+
+
 def test_statistics_of_nothing() -> None:
     assert ComparedReturns().statistics() == {"guide_is_better": 1.0}
 
@@ -90,8 +100,8 @@ def test_returns_are_those_of_whole_episodes() -> None:
     leading.note(np.array([1.0, 10.0]), np.array([False, True]), count=False)  # too early to count
     leading.note(np.array([2.0, 20.0]), np.array([True, False]), count=True)
     leading.note(np.array([4.0, 40.0]), np.array([True, True]), count=True)
-    assert list(returns.led) == [3, 4]
-    assert list(returns.own) == [60]
+    assert list(returns.latest(led=True)) == [3, 4]
+    assert list(returns.latest(led=False)) == [60]
 
 
 def led_actions(share: float, led: list[float], own: list[float], n_envs: int = 4000) -> np.ndarray:
@@ -127,8 +137,10 @@ def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -
     assert {"led_return", "own_return", "guide_is_better"} <= statistics.keys()
     learner.save(tmp_path / "model")
     loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks())
-    assert loaded._compared_returns.led == learner._compared_returns.led
-    assert len(loaded._compared_returns.own) > 0
+    for led in (True, False):
+        known = learner._compared_returns.latest(led)
+        assert len(known) > 0
+        np.testing.assert_array_equal(loaded._compared_returns.latest(led), known)
     loaded.learn(100, reset_num_timesteps=False)
 
 
@@ -142,4 +154,4 @@ def test_led_episodes_need_a_clone_but_no_stretches() -> None:
     learner = model(led_episodes=0.5, guidance_share=0.0)
     learner.learn(200)
     assert learner.cloned_policy is not None
-    assert len(learner._compared_returns.led) > 0
+    assert len(learner._compared_returns.latest(led=True)) > 0
