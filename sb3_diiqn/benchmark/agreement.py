@@ -9,6 +9,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sb3_diiqn.common.demonstration import ExpertDemonstration
 
+AGREEMENTS = ("inferred", "plausible", "cloned")
+"""What is compared: the actions inferred from the nearest transitions, the plausible ones of the estimate, the clone's."""
+
 
 class ActionAgreement:
     """

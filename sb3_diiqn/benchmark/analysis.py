@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sb3_diiqn.benchmark.agreement import AGREEMENTS
 from sb3_diiqn.benchmark.algorithms import BASELINE
 from sb3_diiqn.benchmark.curves import area_under_curve, final_return, steps_until_solved, training_curve
 from sb3_diiqn.benchmark.statistics import Estimate, aggregate, improvement, relative
@@ -72,6 +73,13 @@ class Group:
     def greedy_curves(self) -> tuple[np.ndarray, np.ndarray]:
         """Steps of the evaluations, shape (n,), and greedy returns, shape (n_runs, n)."""
         return np.asarray(self._greedy[0]["step"]), np.stack([np.asarray(greedy["mean"]) for greedy in self._greedy])
+
+    @property
+    def agreement(self) -> dict[str, float]:
+        """How well the runs knew the expert's actions at their ends: means of what was recorded, nothing if nothing was."""
+        last = [result["agreement"][-1] for result in self.results if result.get("agreement")]
+        names = [name for name in AGREEMENTS if any(name in entry for entry in last)]
+        return {name: float(np.mean([entry[name] for entry in last if name in entry])) for name in names}
 
     @property
     def _greedy(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from sb3_diiqn.benchmark import plots
+from sb3_diiqn.benchmark.agreement import AGREEMENTS
 from sb3_diiqn.benchmark.algorithms import BASELINE
 from sb3_diiqn.benchmark.analysis import Group, Overall, Summary, load_groups, overall, summarise
 from sb3_diiqn.benchmark.curves import N_POINTS, WINDOW
@@ -24,6 +25,9 @@ probability that a run's area exceeds that of a run of {BASELINE}.
 - Mean greedy return: mean over all evaluations. Exploration, guided or not, has no part in it.
 - Final greedy return: mean over the evaluations in the last tenth of the training.
 - Expert passed: the interval of the final greedy return lies above the expert's mean return.
+- Agreement with the expert's true actions, which no algorithm is given, in the mean of the runs at their ends. Inferred: \
+of the actions inferred from the nearest transition. Plausible: share of transitions where the true action is among the \
+plausible ones of the estimate. Cloned: where it is the clone's likeliest.
 - Solved: the greedy return reaches the stated return (without one: the expert's mean return) at an evaluation and at the \
 next. Runs that never do count with the whole training in "steps until solved".
 """
@@ -44,6 +48,8 @@ def write_report(suite: Suite, folder: ResultFolder) -> Path:
     for environment in dict.fromkeys(group.environment for group in groups):
         rows = [summary for summary in summaries if summary.group.environment == environment]
         section = [f"## {environment}", environment_table(rows).markdown()]
+        if any(summary.group.agreement for summary in rows):
+            section.append(agreement_table(rows).markdown())
         print("\n" + "\n\n".join(section))
         figures = plots.write_figures([summary.group for summary in rows], target)
         parts += [*section, *(f"![{name.removesuffix('.png')}]({name})" for name in figures)]
@@ -87,6 +93,13 @@ def _row(summary: Summary) -> list[str]:
         estimate(summary.steps) if summary.solved > 0 else NOTHING,
         NOTHING if math.isnan(summary.solved) else f"{summary.solved:.0%}",
     ]
+
+
+def agreement_table(summaries: list[Summary]) -> Table:
+    """Make the table of how well the expert's actions are known in one environment."""
+    known = {summary.group.label: summary.group.agreement for summary in summaries if summary.group.agreement}
+    rows = [[label, *(number(shares.get(name, math.nan)) for name in AGREEMENTS)] for label, shares in known.items()]
+    return Table(["agreement with the expert's actions", *AGREEMENTS], rows)
 
 
 def comparison_table(summaries: list[Summary]) -> Table:

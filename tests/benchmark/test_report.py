@@ -74,6 +74,24 @@ def _fabricate(root: Path, suite: Suite) -> ResultFolder:
     return folder
 
 
+def test_agreement_is_that_at_the_end_in_the_mean_of_the_runs(tmp_path: Path) -> None:
+    suite = _suite()
+    folder = _fabricate(tmp_path, suite)
+    for seed, (plausible, cloned) in enumerate([(0.5, {}), (0.75, {"cloned": 0.25})]):
+        path = folder.cell(suite.cell("env0", "diiqn", "default", seed))
+        first = {"step": 50, "plausible": 0.0, "cloned": 0.0}
+        write_json(
+            path, json.loads(path.read_text()) | {"agreement": [first, {"step": 100, "plausible": plausible, **cloned}]}
+        )
+    groups = {group.label: group for group in load_groups(suite, folder)}
+    assert groups["diiqn"].agreement == {"plausible": 0.625, "cloned": 0.25}
+    assert groups["dqn"].agreement == {}
+    assert main(["report", "--out", str(tmp_path)]) == 0
+    lines = [line.replace(" ", "") for line in (folder.report(suite) / "report.md").read_text().splitlines()]
+    assert "|agreementwiththeexpert'sactions|inferred|plausible|cloned|" in lines
+    assert "|diiqn|-|0.625|0.250|" in lines
+
+
 def _csv(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
