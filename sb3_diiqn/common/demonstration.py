@@ -51,8 +51,8 @@ class ExpertDemonstration(ExpertSide):
     cloned_policy: ClonedPolicy | None = None
 
     #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
-    networks_warm_up = 2000
-    networks_interval = 16
+    networks_warm_up = 8000
+    networks_interval = 64
     #: expert transitions that the clone learns from at once
     clone_batch_size = 128
     _n_batches = 0
