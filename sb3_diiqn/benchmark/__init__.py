@@ -39,10 +39,12 @@ Keys with a value behind them are optional, and that is their default::
         class: NAME               # key of sb3_diiqn.benchmark.algorithms.ALGORITHMS; the rivals are in docs/rivals.md
         settings: {}              # laid over the environment's; gaifo, which is not made of DQN, has only these
         expert: {}                # laid over the environment's, such as {kind: random} for a control
+        environments: [...]       # those that it is run in; default: all
 
     variations:                   # default: one, named "default", that changes nothing
       NAME:
         algorithms: [...]         # those that it is for; default: all
+        environments: [...]       # the same
         settings: {}              # laid over the algorithm's
         expert: {}                # laid over the algorithm's, such as {n_steps: 1000} for less data
 

@@ -110,12 +110,24 @@ class Environment:
 
 @dataclass(frozen=True)
 class Layer:
-    """One entry of ``algorithms`` or ``variations``: what it lays over an environment's settings."""
+    """
+    One entry of ``algorithms`` or ``variations``: what it lays over an environment's settings.
+
+    :param algorithms: those that a variation is for, None for all
+    :param environments: those that it is for, None for all
+    """
 
     settings: dict[str, Any] = field(default_factory=dict)
     expert: dict[str, Any] = field(default_factory=dict)
     algorithm_class: str = ""
     algorithms: tuple[str, ...] | None = None
+    environments: tuple[str, ...] | None = None
+
+    def is_for(self, environment: str, algorithm: str) -> bool:
+        """Tell whether it has anything to do with an algorithm in an environment."""
+        return (self.algorithms is None or algorithm in self.algorithms) and (
+            self.environments is None or environment in self.environments
+        )
 
 
 @dataclass(frozen=True)
@@ -138,8 +150,8 @@ class Suite:
         """Iterate over (environment, algorithm, variation)."""
         for environment in self.environments:
             for variation, layer in self.variations.items():
-                for algorithm in self.algorithms:
-                    if layer.algorithms is None or algorithm in layer.algorithms:
+                for algorithm, own in self.algorithms.items():
+                    if layer.is_for(environment, algorithm) and own.is_for(environment, algorithm):
                         yield environment, algorithm, variation
 
     def cells(self) -> list[Cell]:
@@ -225,8 +237,10 @@ def parse_suite(name: str, source: Any) -> Suite:
     suite = Suite(
         name=section.check_name(name, "name of the file"),
         environments={key: _environment(key, environments.section(key, default={})) for key in environments.names()},
-        algorithms={key: _algorithm(key, algorithms.section(key, default={})) for key in algorithms.names()},
-        variations={key: _variation(variations.section(key, default={}), algorithms) for key in variations.names()},
+        algorithms={key: _algorithm(key, algorithms.section(key, default={}), environments) for key in algorithms.names()},
+        variations={
+            key: _variation(variations.section(key, default={}), algorithms, environments) for key in variations.names()
+        },
         seeds=_seeds(section),
         evaluation=Evaluation(
             evaluation.integer("every"), evaluation.integer("episodes", 10), evaluation.integer("max_steps", 10_000)
@@ -257,25 +271,32 @@ def _environment(name: str, section: Section) -> Environment:
     return environment
 
 
-def _algorithm(name: str, section: Section) -> Layer:
+def _algorithm(name: str, section: Section, environments: Section) -> Layer:
     algorithm_class = section.take("class", str, name)
     if algorithm_class not in ALGORITHMS:
         expected = f"one of {', '.join(ALGORITHMS)} (without this key: the entry's own name)"
         raise section.error("class", algorithm_class, expected)
-    layer = Layer(section.take("settings", dict, {}), section.take("expert", dict, {}), algorithm_class)
-    section.finish()
-    return layer
-
-
-def _variation(section: Section, algorithms: Section) -> Layer:
-    names = section.take("algorithms", list, None)
-    for name in names or []:
-        if name not in algorithms.names():
-            raise section.error("algorithms", name, f"names out of {', '.join(algorithms.names())}")
     changes = section.take("settings", dict, {}), section.take("expert", dict, {})
-    layer = Layer(*changes, algorithms=None if names is None else tuple(names))
+    layer = Layer(*changes, algorithm_class, environments=_selection(section, "environments", environments))
     section.finish()
     return layer
+
+
+def _variation(section: Section, algorithms: Section, environments: Section) -> Layer:
+    changes = section.take("settings", dict, {}), section.take("expert", dict, {})
+    chosen = _selection(section, "algorithms", algorithms), _selection(section, "environments", environments)
+    layer = Layer(*changes, "", *chosen)
+    section.finish()
+    return layer
+
+
+def _selection(section: Section, key: str, known: Section) -> tuple[str, ...] | None:
+    """Read a list of names out of those of another section; None if it is absent."""
+    names = section.take(key, list, None)
+    for name in names or []:
+        if name not in known.names():
+            raise section.error(key, name, f"names out of {', '.join(known.names())}")
+    return None if names is None else tuple(names)
 
 
 def _seeds(section: Section) -> list[int]:

@@ -69,6 +69,23 @@ def test_settings_are_laid_over_each_other() -> None:
     }
 
 
+def test_algorithms_and_variations_for_some_environments_only() -> None:
+    line = {**_source()["environments"]["CartPole-v1"], "id": "CartPole-v1"}
+    suite = _suite(
+        environments=dict.fromkeys(("one", "two", "three"), line),
+        algorithms={"dqn": {}, "diiqn": {"environments": ["one", "two"]}},
+        variations={"default": {}, "wide": {"algorithms": ["diiqn"], "environments": ["two", "three"]}},
+    )
+    assert list(suite.combinations()) == [
+        ("one", "dqn", "default"),
+        ("one", "diiqn", "default"),
+        ("two", "dqn", "default"),
+        ("two", "diiqn", "default"),
+        ("two", "diiqn", "wide"),
+        ("three", "dqn", "default"),
+    ]
+
+
 def test_experts_are_laid_over_each_other() -> None:
     algorithms = {"dqn": {}, "diiqn": {}, "control": {"class": "diiqn", "expert": {"kind": "random"}}}
     algorithms["given"] = {"class": "diiqn", "expert": {"kind": "file", "path": "data.npz"}}
@@ -138,6 +155,8 @@ ENVIRONMENT = ("environments", "CartPole-v1")
         (("algorithms", "ddqn"), {}, ("'algorithms.ddqn.class'", "'ddqn'", "dqn, diiqn, hadiiqn")),
         (("algorithms", "dqn"), {"gamma": 0.9}, ("'algorithms.dqn.gamma'", "0.9", "settings")),
         (("variations",), {"v": {"algorithms": ["rainbow"]}}, ("'variations.v.algorithms'", "'rainbow'", "dqn, diiqn")),
+        (("variations",), {"v": {"environments": ["Pong"]}}, ("'variations.v.environments'", "'Pong'", "CartPole-v1")),
+        (("algorithms", "dqn"), {"environments": "CartPole-v1"}, ("'algorithms.dqn.environments'", "a list")),
         (("variations",), {"v": {"setting": {}}}, ("'variations.v.setting'", "did you mean 'settings'")),
         ((*ENVIRONMENT, "expert", "kind"), "human", ("expert.kind", "'human'", "train, policy, random, file")),
         ((*ENVIRONMENT, "expert", "n_steps"), 0, ("expert.n_steps", "0 given")),
