@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, CombinedExtractor, FlattenExtractor, NatureCNN
+from stable_baselines3.common.torch_layers import (
+    BaseFeaturesExtractor,
+    CombinedExtractor,
+    FlattenExtractor,
+    NatureCNN,
+    create_mlp,
+)
 from torch import nn
 
 from sb3_diiqn.common.buffers import TensorObservations
@@ -26,13 +32,13 @@ KERNEL_SIZE = 3
 
 class ActionClassifier(nn.Module):
     """
-    Base class: a features extractor, one hidden layer, Adam, and the cross-entropy.
+    Base class: a features extractor, layers that make logits of its features, Adam, and the cross-entropy.
 
     :param observation_space: the environment's observation space; float vectors and images are normalised, Dict observations
         are not
     :param n_actions: number of the agent's actions
     :param extractor: an untrained features extractor, None for the default of :func:`make_extractor`
-    :param width: width of the hidden layer
+    :param net_arch: widths of the hidden layers between features and logits
     :param learning_rate: of Adam
     """
 
@@ -41,20 +47,16 @@ class ActionClassifier(nn.Module):
         observation_space: spaces.Space[Any],
         n_actions: int,
         extractor: BaseFeaturesExtractor | None = None,
-        width: int = 128,
+        net_arch: Sequence[int] = (128,),
         learning_rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.observation_space = observation_space
         self.extractor, n_features = self._make_extractor() if extractor is None else (extractor, extractor.features_dim)
         is_float = isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)
-        self.head = nn.Sequential(
-            # a step is small against the state: without normalisation the network would not see it
-            _normalization(n_features) if is_float else nn.Identity(),
-            nn.Linear(n_features, width),
-            nn.ReLU(),
-            nn.Linear(width, n_actions),
-        )
+        # a step is small against the state: without normalisation the network would not see it
+        normalization = _normalization(n_features) if is_float else nn.Identity()
+        self.head = nn.Sequential(normalization, *create_mlp(n_features, n_actions, list(net_arch)))
         self.optimizer = th.optim.Adam(self.parameters(), lr=learning_rate, **FUSED)
 
     def forward(self, *observations: TensorObservations) -> th.Tensor:
@@ -207,15 +209,19 @@ def make_extractor(observation_space: spaces.Space[Any], axis: int | None = None
     return extractor, extractor.features_dim
 
 
-def own_extractor(policy: BasePolicy) -> BaseFeaturesExtractor | None:
+def network_of(policy: Any) -> dict[str, Any]:
     """
-    Make an untrained features extractor as a policy has, if its user chose one.
+    Make an untrained features extractor as a policy has, and tell which hidden layers follow it there, if its user chose one.
 
-    :param policy: a policy of Stable-Baselines3
-    :return: None if the policy has a default one, for which :func:`make_extractor` makes the like
+    One more layer, behind features that were made to be the last, can die as a whole: then its network tells all states alike.
+
+    :param policy: a policy of one of Stable-Baselines3's algorithms that value actions
+    :return: arguments of :class:`ActionClassifier`; none if the policy has a default extractor, for which
+        :func:`make_extractor` makes the like
     """
-    is_default = policy.features_extractor_class in {FlattenExtractor, CombinedExtractor, NatureCNN}
-    return None if is_default else policy.make_features_extractor()
+    if policy.features_extractor_class in {FlattenExtractor, CombinedExtractor, NatureCNN}:
+        return {}
+    return {"extractor": policy.make_features_extractor(), "net_arch": policy.net_arch}
 
 
 def _normalization(n_features: int) -> nn.Module:

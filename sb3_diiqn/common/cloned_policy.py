@@ -10,7 +10,8 @@ import torch as th
 from sb3_diiqn.common.action_classifier import ActionClassifier
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.expert import Observations
-from sb3_diiqn.inference import NO_ACTION, plausible_actions
+from sb3_diiqn.expert.types import take
+from sb3_diiqn.inference import NO_ACTION, ExpertFollower, plausible_actions
 from sb3_diiqn.inference.settings import Seed
 
 
@@ -74,3 +75,45 @@ class CloneFollower:
         cumulative = (probabilities * plausible_actions(probabilities)).cumsum(axis=1)
         lots = self._generator.random((len(environments), 1)) * cumulative[:, -1:]
         return np.asarray((lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1))
+
+
+class MatchingOrCloneFollower:
+    """
+    Follows matching expert transitions where there are any, and asks a clone elsewhere.
+
+    What was inferred from a single transition is known at once, and what is not known yet is tried where it matters; a clone
+    needs many updates for either, but has an answer where nothing matches.
+
+    :param matching: follows matching transitions
+    :param clone: chooses where none matches
+    """
+
+    def __init__(self, matching: ExpertFollower, clone: CloneFollower) -> None:
+        self.matching = matching
+        self.clone = clone
+
+    def committed(self) -> np.ndarray:
+        """Tell which environments are in the middle of something that is to be finished, shape (n_envs,) or (1,)."""
+        return self.matching.committed()
+
+    def release(self, environments: np.ndarray) -> None:
+        """
+        Forget the trajectories that some environments are on.
+
+        :param environments: indices or mask of environments
+        """
+        self.matching.release(environments)
+
+    def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
+        """
+        Choose actions.
+
+        :param observations: current observations of these environments, shape (n, ``*observation_shape``)
+        :param environments: their indices, shape (n,)
+        :return: shape (n,); ``NO_ACTION`` where a transition matches and its action is not known, or nothing was learned yet
+        """
+        actions = self.matching.actions(observations, environments)
+        elsewhere = np.flatnonzero((actions == NO_ACTION) & ~self.matching.has_match(environments))
+        if len(elsewhere):
+            actions[elsewhere] = self.clone.actions(take(observations, elsewhere), environments[elsewhere])
+        return actions

@@ -9,9 +9,9 @@ import torch as th
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sb3_diiqn.common.action_classifier import ActionClassifier, own_extractor, with_fitting_networks
+from sb3_diiqn.common.action_classifier import ActionClassifier, network_of, with_fitting_networks
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
-from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
+from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower, MatchingOrCloneFollower
 from sb3_diiqn.common.expert_side import ExpertSide
 from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
@@ -65,9 +65,9 @@ class ExpertDemonstration(ExpertSide):
             return
         if self.inference == "inverse_dynamics":
             self.inverse_dynamics = InverseDynamics(self.observation_space, self._n_actions()).to(self.device)
-        if self.guide == "clone" and not self._settings(GuidanceSettings).is_off:
-            extractor = own_extractor(self.policy)
-            self.cloned_policy = ClonedPolicy(self.observation_space, self._n_actions(), extractor).to(self.device)
+        if self._settings(GuidanceSettings).has_clone:
+            network = network_of(self.policy)
+            self.cloned_policy = ClonedPolicy(self.observation_space, self._n_actions(), **network).to(self.device)
 
     def _check_settings(self) -> None:
         super()._check_settings()
@@ -77,12 +77,13 @@ class ExpertDemonstration(ExpertSide):
         require(not alone, "batch_size", self.batch_size, "at least 2 with inference='inverse_dynamics'")
 
     def _make_follower(self) -> Follower:
+        clone = CloneFollower(self.clone_probabilities, self._seed(1))
         if self.guide == "clone":
-            return CloneFollower(self.clone_probabilities, self._seed(1))
-        follower: Any = super()._make_follower()
+            return clone
+        matching: Any = super()._make_follower()
         if self.inference == "inverse_dynamics":
-            follower.estimate_actions = self.estimate_actions
-        return follower  # type: ignore[no-any-return]
+            matching.estimate_actions = self.estimate_actions
+        return matching if self.guide == "matching" else MatchingOrCloneFollower(matching, clone)
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, tensors = super()._get_torch_save_params()  # type: ignore[misc]

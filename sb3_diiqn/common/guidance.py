@@ -13,7 +13,7 @@ from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference import NO_ACTION
 from sb3_diiqn.inference.settings import Seed, is_in, require
 
-GUIDES = ("matching", "clone")
+GUIDES = ("matching", "clone", "both")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class GuidanceSettings:
     :param guidance_share: share of the exploratory steps that lie in guided stretches, in [0, 1]; 0 turns guidance off, which
         is the paper's exploration
     :param guidance_length: mean length of a stretch in steps, at least 1
-    :param guide: who chooses the actions: ``"matching"``, the expert transitions that match the agent's state, or ``"clone"``,
-        a policy cloned from the expert
+    :param guide: who chooses the actions: ``"matching"``, the expert transitions that match the agent's state; ``"clone"``, a
+        policy cloned from the expert; or ``"both"``, the clone where no transition matches
     :param led_episodes: share of the episodes that the guide leads from beginning to end as long as it is the better one, in
         [0, 1), at the beginning; falls linearly to 0 over the training; 0 turns it off
     """
@@ -41,6 +41,11 @@ class GuidanceSettings:
         require(is_in(self.guidance_length, 1), "guidance_length", self.guidance_length, "at least 1")
         led = is_in(self.led_episodes, 0, 1) and self.led_episodes < 1
         require(led, "led_episodes", self.led_episodes, "at least 0 and below 1: the agent must act, too")
+
+    @property
+    def has_clone(self) -> bool:
+        """Whether a clone of the expert is needed."""
+        return self.guide != "matching" and not self.is_off
 
     @property
     def is_off(self) -> bool:

@@ -18,12 +18,22 @@ PRESETS: dict[str, dict[str, Any]] = {
         "margin_weight": 0.0,
         "margin": 0.8,
     },
+    # the published method of HA-DIIQN, with its bridges followed in half of the exploration
+    "bridging": {
+        "inference": "nearest",
+        "guidance_share": 0.5,
+        "guidance_length": 20,
+        "guide": "matching",
+        "led_episodes": 0.0,
+        "margin_weight": 0.0,
+        "margin": 0.8,
+    },
     # a clone of the expert leads most episodes until the agent is better, and most of the exploration from then on
     "guided": {
         "inference": "inverse_dynamics",
         "guidance_share": 0.8,
         "guidance_length": 20,
-        "guide": "clone",
+        "guide": "both",
         "led_episodes": 0.8,
         "margin_weight": 0.0,
         "margin": 0.8,

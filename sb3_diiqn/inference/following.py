@@ -53,6 +53,15 @@ class ExpertFollower:
         """
         self._last[environments] = NO_MATCH
 
+    def has_match(self, environments: np.ndarray) -> np.ndarray:
+        """
+        Tell where an expert transition matched when an action was last chosen.
+
+        :param environments: indices of environments, shape (n,)
+        :return: shape (n,), bool
+        """
+        return np.asarray(self._last[environments] != NO_MATCH)
+
     def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
         """
         Choose actions.

@@ -48,7 +48,7 @@ IMITATION_SPACE: SearchSpace = {
     "max_inference_error": _number(0.003, 0.3, log=True),
     "guidance_share": _number(0.0, 0.9),
     "guidance_length": _integer(2, 100, log=True),
-    "guide": _choice("matching", "clone"),
+    "guide": _choice("matching", "clone", "both"),
     "led_episodes": _number(0.0, 0.8, step=0.2),  # in steps as margin_weight below
     "inference": _choice("nearest", "inverse_dynamics"),
     "margin_weight": _number(0.0, 1.0, step=0.25),  # in steps, so that 0, which turns it off, is tried as well

@@ -61,7 +61,7 @@ class Doubled(BaseFeaturesExtractor):
 
 
 def test_it_has_the_features_extractor_that_the_user_chose_for_the_policy() -> None:
-    settings = {"features_extractor_class": Doubled, "features_extractor_kwargs": {"factor": 2.0}}
+    settings = {"features_extractor_class": Doubled, "features_extractor_kwargs": {"factor": 2.0}, "net_arch": [5]}
     data = right_walks()
     clones = [
         DIIQN("MlpPolicy", LineEnv(), expert_data=data, preset="guided", policy_kwargs=chosen).cloned_policy
@@ -70,6 +70,8 @@ def test_it_has_the_features_extractor_that_the_user_chose_for_the_policy() -> N
     extractors = [clone.extractor for clone in clones if clone is not None]
     assert [type(extractor) for extractor in extractors] == [Doubled, FlattenExtractor]
     assert extractors[0].factor == 2.0
+    layers = [[layer.out_features for layer in clone.head if isinstance(layer, th.nn.Linear)] for clone in clones]
+    assert layers == [[5, 2], [128, 2]]
 
 
 def test_before_it_has_learned_no_action_is_known() -> None:

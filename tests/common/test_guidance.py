@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn.common.cloned_policy import CloneFollower, MatchingOrCloneFollower
 from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
 from sb3_diiqn.inference import NO_ACTION, AgentTransitions, ExpertFollower, ExpertKnowledge, InferenceSettings
 from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
@@ -155,6 +156,27 @@ def test_where_nothing_is_known_there_is_no_action() -> None:
     assert follower.actions(np.array([[7], [0]]), np.array([0, 0])).tolist() == [NO_ACTION, 5]
 
 
+def test_a_clone_is_asked_where_nothing_matches() -> None:
+    """Cell 7 is in no recording; at cell 3 the expert's action is not known, which is to be tried, and no matter for a clone."""
+    matching = follower_of([0, 5, 1], [3, 4], n_envs=4)
+    matching.knowledge.inferred.action[2] = NO_ACTION
+    asked: list[list[int]] = []
+
+    def probabilities(observations: Any) -> np.ndarray:
+        asked.append(observations[:, 0].tolist())
+        return np.tile(np.eye(10)[8], (len(observations), 1))
+
+    follower = MatchingOrCloneFollower(matching, CloneFollower(probabilities, seed=0))
+    environments = np.array([0, 1, 3])
+    assert follower.actions(np.array([[7], [0], [3]]), environments).tolist() == [8, 5, NO_ACTION]
+    assert asked == [[7]]
+    assert follower.actions(np.array([[5]]), np.array([1])).tolist() == [1]
+    assert len(asked) == 1, "nobody is asked where everything matches"
+    follower.release(np.array([1]))
+    assert not matching.has_match(np.array([1])).any()
+    assert not follower.committed().any()
+
+
 # --- in training --------------------------------------------------------------------------------------------------------------
 
 
@@ -167,6 +189,7 @@ def test_fully_guided_exploration_walks_the_experts_way(n_envs: int, wrap: Any) 
         env,
         **{**TINY, "learning_starts": 300, "buffer_size": 1000},
         expert_data=right_walks(),
+        preset="paper",
         guidance_share=1.0,
     )
     model.learn(200)
@@ -178,7 +201,7 @@ def test_fully_guided_exploration_walks_the_experts_way(n_envs: int, wrap: Any) 
 def test_some_episodes_are_guided_and_some_are_not() -> None:
     """Episodes of five steps, stretches without an end: half of them go straight to the goal, the others hardly ever do."""
     arguments = {**TINY, "learning_starts": 1000, "buffer_size": 1000, "guidance_share": 0.5, "guidance_length": 1e9}
-    model = DIIQN("MlpPolicy", LineEnv(time_limit=LENGTH - 1), **arguments, expert_data=right_walks())
+    model = DIIQN("MlpPolicy", LineEnv(time_limit=LENGTH - 1), **arguments, expert_data=right_walks(), preset="paper")
     model.learn(600)
     straight = (model.replay_buffer.actions[:600, 0, 0].reshape(-1, LENGTH - 1) == RIGHT).all(axis=1)
     assert 0.3 < straight[20:].mean() < 0.7
@@ -186,7 +209,7 @@ def test_some_episodes_are_guided_and_some_are_not() -> None:
 
 def test_without_guidance_it_explores_as_dqn_does() -> None:
     """Compared with DQN itself in the tests of DIIQN without expert data, and with data that matches nothing."""
-    model = DIIQN("MlpPolicy", LineEnv(), **TINY, expert_data=right_walks(), guidance_share=0.0)
+    model = DIIQN("MlpPolicy", LineEnv(), **TINY, expert_data=right_walks(), preset="paper", guidance_share=0.0)
     assert model._guidance is None
 
 
@@ -199,6 +222,7 @@ def test_guidance_that_finds_no_match_leaves_the_exploration_as_it_was() -> None
         "learning_rate": 0.0,
         "exploration_initial_eps": 1.0,
         "exploration_final_eps": 1.0,
+        "preset": "paper",
     }
     model = DIIQN("MlpPolicy", LineEnv(), **arguments, expert_data=backwards, similarity_threshold=1.0, guidance_share=1.0)
     model.learn(150)

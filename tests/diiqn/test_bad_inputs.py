@@ -51,7 +51,7 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"guidance_length": 0}, "guidance_length=0.*at least 1"),
     ({"double_q": "no"}, "double_q='no'.*True or False"),
     ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with inference"),
-    ({"guide": "teacher"}, "guide='teacher'.*one of 'matching', 'clone'"),
+    ({"guide": "teacher"}, "guide='teacher'.*one of 'matching', 'clone', 'both'"),
 ]
 
 WITH_DATA: list[tuple[dict[str, Any], str]] = [
