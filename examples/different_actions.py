@@ -28,7 +28,6 @@ def main(timesteps: int, layout: str, picture: Path | None) -> None:
         "MlpPolicy",
         env,
         expert_data=expert_data,
-        guidance_share=0.5,  # half of the exploration follows the expert, where need be over bridges
         learning_rate=1e-3,
         gamma=0.95,
         train_freq=2,

@@ -27,7 +27,7 @@ def main(timesteps: int) -> None:
         "MlpPolicy",
         env,
         expert_data=recording.expert_data,
-        guidance_share=0.5,  # half of the exploration follows the expert
+        preset="bridging",  # half of the exploration follows the expert
         learning_rate=1e-3,
         gamma=0.95,
         train_freq=2,

@@ -85,18 +85,20 @@ def arrivals(algorithm: type[DQN], size: int, seed: int, n_steps: int, **argumen
     return int((model.replay_buffer.rewards[:n_steps] > 0).sum())
 
 
-def test_with_good_data_it_gets_to_the_end_more_often_than_dqn() -> None:
+@pytest.mark.parametrize("preset", ["bridging", "guided"])
+def test_with_good_data_it_gets_to_the_end_more_often_than_dqn(preset: str) -> None:
     """One-sided Mann-Whitney test over five seeds each, p < 0.01; and at least three times as often on average."""
     size, n_steps = 5, 800
     with_expert = [
-        arrivals(DIIQN, size, seed, n_steps, expert_data=expert_of(size), guidance_share=0.5, **IMITATION) for seed in range(5)
+        arrivals(DIIQN, size, seed, n_steps, expert_data=expert_of(size), preset=preset, **IMITATION) for seed in range(5)
     ]
     alone = [arrivals(DQN, size, seed, n_steps) for seed in range(5)]
     assert mannwhitneyu(with_expert, alone, alternative="greater").pvalue < 0.01, (with_expert, alone)
     assert np.mean(with_expert) > 3 * np.mean(alone), (with_expert, alone)
 
 
-def test_with_garbage_it_is_not_worse_than_dqn() -> None:
+@pytest.mark.parametrize("preset", ["paper", "guided"])
+def test_with_garbage_it_is_not_worse_than_dqn(preset: str) -> None:
     """
     Non-inferiority in a grid that DQN solves: over eight seeds, the 95 % bootstrap interval of the difference in arrivals lies
     above minus half of what DQN reaches.
@@ -104,7 +106,10 @@ def test_with_garbage_it_is_not_worse_than_dqn() -> None:
     size, n_steps = 3, 800
     alone = np.array([arrivals(DQN, size, seed, n_steps) for seed in range(8)])
     misled = np.array(
-        [arrivals(DIIQN, size, seed, n_steps, expert_data=garbage(size, seed), **IMITATION) for seed in range(8)]
+        [
+            arrivals(DIIQN, size, seed, n_steps, expert_data=garbage(size, seed), preset=preset, **IMITATION)
+            for seed in range(8)
+        ]
     )
     assert np.median(alone) > 20, "DQN solves it, so there is something to lose"
     generator = np.random.default_rng(0)

@@ -36,7 +36,8 @@ Keys with a value behind them are optional, and that is their default::
 
     algorithms:
       NAME:
-        class: NAME               # key of sb3_diiqn.benchmark.algorithms.ALGORITHMS; the rivals are in docs/rivals.md
+        class: NAME               # key of sb3_diiqn.benchmark.algorithms.ALGORITHMS; the rivals are in docs/rivals.md;
+                                  # diiqn and hadiiqn are the published methods, unless settings have another preset
         settings: {}              # laid over the environment's; gaifo, which is not made of DQN, has only these
         expert: {}                # laid over the environment's, such as {kind: random} for a control
         environments: [...]       # those that it is run in; default: all

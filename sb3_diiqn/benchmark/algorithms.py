@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sb3_diiqn.exceptions import ConfigurationError
@@ -23,11 +24,13 @@ class Algorithm:
     :param path: ``module:Class``, imported when the first model is made
     :param uses_expert: whether the constructor takes ``expert_data``
     :param shares_settings: whether the environment's settings, which are DQN's, are meant for it too
+    :param defaults: arguments that it has where no settings name them
     """
 
     path: str
     uses_expert: bool
     shares_settings: bool = True
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> type[BaseAlgorithm]:
         """Import the class."""
@@ -37,8 +40,9 @@ class Algorithm:
 
 ALGORITHMS: dict[str, Algorithm] = {
     BASELINE: Algorithm("stable_baselines3:DQN", uses_expert=False),
-    "diiqn": Algorithm("sb3_diiqn:DIIQN", uses_expert=True),
-    "hadiiqn": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True),
+    # under these names, the published methods: what goes beyond them is named in a suite
+    "diiqn": Algorithm("sb3_diiqn:DIIQN", uses_expert=True, defaults={"preset": "paper"}),
+    "hadiiqn": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True, defaults={"preset": "paper"}),
     "bco": Algorithm("sb3_diiqn.benchmark.rivals:BCO", uses_expert=True),
     "labelled-replay": Algorithm("sb3_diiqn.benchmark.rivals:LabelledReplayDQN", uses_expert=True),
     "jsrl": Algorithm("sb3_diiqn.benchmark.rivals:JSRL", uses_expert=True),

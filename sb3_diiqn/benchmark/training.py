@@ -34,8 +34,9 @@ def make_model(
     :param kwargs: further constructor arguments
     """
     env = make_vec_env(lambda: make_environment(env_id, **env_kwargs), n_envs=n_envs, seed=seed)
-    arguments: dict[str, Any] = {"device": "cpu", "seed": seed, **resolve_settings(settings), **kwargs}
-    return ALGORITHMS[algorithm].load()(arguments.pop("policy"), env, **arguments)
+    chosen = ALGORITHMS[algorithm]
+    arguments = {"device": "cpu", "seed": seed, **chosen.defaults, **resolve_settings(settings), **kwargs}
+    return chosen.load()(arguments.pop("policy"), env, **arguments)
 
 
 def resolve_settings(settings: dict[str, Any]) -> dict[str, Any]:

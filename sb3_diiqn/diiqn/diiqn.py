@@ -48,14 +48,16 @@ class DIIQN(ImplicitImitation, DQN):
     :param expert_reward: the reward (and end of episode) in the expert's loss: ``"matched"``, what the agent saw on the
         transition from which the action was inferred; ``"agent"``, what it saw on the transition that the expert's is compared
         with (the paper's tuple); or ``"recorded"``, what the expert data have, if they have rewards
-    :param preset: ``"paper"``, the published method, or ``"guided"``: which parts are in use. It sets those of the following
-        arguments that are None, see :data:`sb3_diiqn.common.presets.PRESETS`
+    :param preset: which parts are in use: ``"guided"``, in which a clone of the expert leads episodes as long as it is better;
+        ``"bridging"``, in which half of the exploration follows matching expert transitions; or ``"paper"``, the published
+        method. It sets those of the following arguments that are None, see :data:`sb3_diiqn.common.presets.PRESETS`
     :param guidance_share: share of the exploratory steps, in [0, 1], that follow the expert's inferred actions, in contiguous
         stretches; 0 is the paper's exploration
     :param guidance_length: mean length of such a stretch in steps
     :param guide: who chooses the actions of such a stretch: ``"matching"``, the expert transitions that match the agent's
-        state, and chance where none does; or ``"clone"``, a policy that learns beside from the expert's states and the
-        estimates of its actions, and knows what to do also where nothing matches
+        state, and chance where none does; ``"clone"``, a policy that learns beside from the expert's states and the
+        estimates of its actions, and knows what to do also where nothing matches; or ``"both"``, the clone where nothing
+        matches
     :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these return
         more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
@@ -109,7 +111,7 @@ class DIIQN(ImplicitImitation, DQN):
         max_training_count: int = 150_000,
         max_inference_error: float = 0.03,
         expert_reward: ExpertReward = "matched",
-        preset: str = "paper",
+        preset: str = "guided",
         guidance_share: float | None = None,
         guidance_length: float | None = None,
         guide: str | None = None,

@@ -28,7 +28,7 @@ class HADIIQN(DIIQN):
     Paper: https://arxiv.org/abs/2511.03616. An expert transition that no own action reproduces, though all were tried there,
     is infeasible. It is replaced by a *bridge*: a path of the agent's own that leads from its state to a later state of the
     same trajectory. While collecting, guidance follows bridges with ``guide="matching"``, which is the default here in every
-    preset. Takes all arguments of :class:`~sb3_diiqn.DIIQN`, and:
+    preset; the default preset is ``"bridging"``. Takes all arguments of :class:`~sb3_diiqn.DIIQN`, and:
 
     :param infeasibility_threshold: an expert transition with a larger inference error is infeasible, once every own action was
         tried at states that match it, in [0, 1]
@@ -56,6 +56,7 @@ class HADIIQN(DIIQN):
         **kwargs: Any,
     ) -> None:
         kwargs["_init_setup_model"] = False
+        kwargs.setdefault("preset", "bridging")
         # whatever the preset: a clone does not know bridges
         kwargs["guide"] = kwargs.get("guide") or "matching"
         super().__init__(policy, env, *args, **kwargs)

@@ -37,13 +37,27 @@ def test_what_the_user_says_counts() -> None:
     assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.25, "inverse_dynamics")
 
 
-def test_the_default_is_the_published_method() -> None:
+def test_by_default_a_clone_leads() -> None:
     model = make()
+    assert model.preset == "guided"
+    assert model.led_episodes == 0.8 and model.cloned_policy is not None and model.inverse_dynamics is not None
+
+
+def test_by_default_hadiiqn_follows_bridges() -> None:
+    model = make(HADIIQN)
+    assert model.preset == "bridging"
+    assert model.guidance_share == 0.5 and type(model._guidance.follower) is BridgingPolicy
+    assert model.cloned_policy is None and model.inverse_dynamics is None
+
+
+@pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
+def test_the_published_method_has_nothing_beside(algorithm: type[DIIQN]) -> None:
+    model = make(algorithm, preset="paper")
     assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.0, "nearest")
     assert model._guidance is None and model.inverse_dynamics is None
 
 
 @pytest.mark.parametrize("preset", ["best", None, 3])
 def test_there_is_no_other(preset: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"preset={preset!r}.*'paper', 'guided'"):
+    with pytest.raises(ConfigurationError, match=f"preset={preset!r}.*'paper', 'bridging', 'guided'"):
         make(preset=preset)

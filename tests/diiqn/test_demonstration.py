@@ -41,7 +41,8 @@ class Unpaid(Wrapper[Any, Any, Any, Any]):
 def make(look: str = "vector", n_envs: int = 1, **arguments: Any) -> DIIQN:
     env = DummyVecEnv([lambda: LineEnv(look)] * n_envs)
     policy = "MultiInputPolicy" if look.startswith("dict") else "MlpPolicy"
-    return DIIQN(policy, env, **{**TINY, "buffer_size": 1000, "expert_data": right_walks(look), **arguments})
+    fixed = {**TINY, "buffer_size": 1000, "expert_data": right_walks(look), "preset": "paper"}
+    return DIIQN(policy, env, **{**fixed, **arguments})
 
 
 def parameters_of(network: th.nn.Module) -> list[np.ndarray]:
@@ -132,7 +133,8 @@ def test_it_is_added_to_the_paper_s_loss() -> None:
 @pytest.mark.parametrize("inference", ["nearest", "inverse_dynamics"])
 def test_it_imitates_where_nothing_is_paid(inference: str) -> None:
     """Early in a long training, when the loss still has its weight."""
-    arguments = {**TINY, "buffer_size": 1000, "learning_rate": 0.01, "exploration_final_eps": 0.5, "gradient_steps": 4}
+    arguments = {"learning_rate": 0.01, "exploration_final_eps": 0.5, "gradient_steps": 4, "preset": "paper"}
+    arguments = {**TINY, "buffer_size": 1000, **arguments}
     for weight, expected in ((0.0, False), (1.0, True)):
         env = Unpaid(LineEnv())
         model = DIIQN("MlpPolicy", env, expert_data=right_walks(), inference=inference, margin_weight=weight, **arguments)
@@ -284,7 +286,9 @@ def test_a_clone_that_has_learned_nothing_is_not_followed() -> None:
 
 def test_without_guidance_nobody_is_cloned() -> None:
     assert make(guide="clone").cloned_policy is None
+    assert make(guide="both").cloned_policy is None
     assert make(guide="matching", guidance_share=0.5).cloned_policy is None
+    assert make(guide="both", guidance_share=0.5).cloned_policy is not None
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def weights(model: Any) -> list[np.ndarray]:
 def test_without_expert_data_it_learns_as_with_an_expert_that_is_never_met() -> None:
     """And not as DQN does."""
     alone = make(**LIVELY).learn(300)
-    beside = make(**LIVELY, expert_data=right_walks())
+    beside = make(**LIVELY, expert_data=right_walks(), preset="paper")
     beside.replay_buffer.knowledge.usable = lambda indices: np.zeros(len(indices), dtype=bool)
     beside.learn(300)
     plain = make(**LIVELY, double_q=False).learn(300)

@@ -136,7 +136,7 @@ def test_with_data_that_matches_nothing_it_learns_what_dqn_does(n_envs: int, arg
     # the scale is that of the recording, in which all of the agent's states are the same place: far away from it
     dqn = trained(case.make(DQN, **arguments))
     expected = global_random_state()
-    diiqn = trained(case.make(DIIQN, **arguments, expert_data=NOWHERE, similarity_threshold=0.9))
+    diiqn = trained(case.make(DIIQN, **arguments, preset="paper", expert_data=NOWHERE, similarity_threshold=0.9))
     assert diiqn.expert_statistics()["matched"] == 0
     assert global_random_state() == expected
     np.testing.assert_array_equal(diiqn.replay_buffer.actions, dqn.replay_buffer.actions)
@@ -172,7 +172,7 @@ def test_matching_does_not_change_which_transitions_are_drawn() -> None:
     case = Case(look="discrete", n_envs=2, learning_starts=60, exploration_fraction=1.0, exploration_final_eps=1.0)
     dqn = case.make(DQN).learn(120)
     expected = global_random_state()
-    diiqn = case.make(DIIQN, expert_data=right_walks("discrete")).learn(120)
+    diiqn = case.make(DIIQN, expert_data=right_walks("discrete"), preset="paper").learn(120)
     assert global_random_state() == expected
     np.testing.assert_array_equal(diiqn.replay_buffer.actions, dqn.replay_buffer.actions)
 

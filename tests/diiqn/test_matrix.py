@@ -162,7 +162,7 @@ def test_recordings_from_a_file(tmp_path: Path) -> None:
 
 def test_tensorboard(tmp_path: Path) -> None:
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    model = DIIQN(MLP, LineEnv(time_limit=8), **TINY, expert_data=right_walks(), tensorboard_log=str(tmp_path))
+    model = DIIQN(MLP, LineEnv(time_limit=8), **TINY, expert_data=right_walks(), tensorboard_log=str(tmp_path), preset="paper")
     model.learn(100, callback=ConfidenceCallback(log_frequency=1), log_interval=1)
     accumulator = accumulators.EventAccumulator(str(tmp_path / "DIIQN_1"))
     accumulator.Reload()

@@ -51,7 +51,8 @@ def test_an_expert_that_matches_nothing_gives_the_weights_of_qrdqn() -> None:
     """The loss is summed in another order, so only nearly."""
     nowhere = right_walks("vector", 2)
     baseline = QRDQN("MlpPolicy", LineEnv(), **SETTINGS).learn(300)
-    model = QRDIIQN("MlpPolicy", LineEnv(), **SETTINGS, expert_data=nowhere, max_inference_error=1e-9, n_neighbors=1)
+    arguments = {"expert_data": nowhere, "max_inference_error": 1e-9, "n_neighbors": 1, "preset": "paper"}
+    model = QRDIIQN("MlpPolicy", LineEnv(), **SETTINGS, **arguments)
     model.replay_buffer.knowledge.usable = lambda indices: np.zeros(len(indices), dtype=bool)
     model.learn(300)
     for one, other in zip(parameters_of(baseline), parameters_of(model), strict=True):

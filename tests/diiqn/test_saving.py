@@ -67,7 +67,7 @@ def test_the_zip_has_neither_expert_data_nor_buffer(tmp_path: Path, as_path: boo
     generator = np.random.default_rng(0)
     large = ExpertObservations.from_trajectories([generator.random((200_000, 3)).astype(np.float32)])
     data: Any = large.save(tmp_path / "large.npz") if as_path else large
-    model = make(data, similarity_threshold=0.99)
+    model = make(data, similarity_threshold=0.99, preset="paper")
     model.learn(60)
     path = saved(model, tmp_path)
 

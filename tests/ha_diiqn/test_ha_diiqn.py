@@ -237,7 +237,7 @@ def test_with_the_experts_actions_it_is_diiqn(n_envs: int, guidance_share: float
     models = []
     for algorithm in (DIIQN, HADIIQN):
         env = DummyVecEnv([maze] * n_envs)
-        model = algorithm("MlpPolicy", env, **CURIOUS, expert_data=expert, guidance_share=guidance_share)
+        model = algorithm("MlpPolicy", env, **CURIOUS, expert_data=expert, preset="paper", guidance_share=guidance_share)
         models.append(model.learn(250).learn(50, reset_num_timesteps=False))
     diiqn, ha_diiqn = models
     diiqn.update_confidence()
@@ -255,8 +255,8 @@ def test_with_the_experts_actions_it_is_diiqn(n_envs: int, guidance_share: float
 
 def test_with_other_actions_it_is_not() -> None:
     """So that the test above cannot pass by doing nothing."""
-    diiqn = DIIQN("MlpPolicy", line_env(), **CURIOUS, expert_data=jumps()).learn(200)
-    assert not same_weights(diiqn, make().learn(200))
+    diiqn = DIIQN("MlpPolicy", line_env(), **CURIOUS, expert_data=jumps(), preset="paper").learn(200)
+    assert not same_weights(diiqn, make(preset="paper").learn(200))
 
 
 def test_without_expert_data_it_is_dqn() -> None:

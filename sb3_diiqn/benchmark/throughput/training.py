@@ -47,7 +47,8 @@ def make_model(name: str, task: str, n_envs: int, expert: ExpertObservations | N
     :param settings: arguments laid over :data:`SETTINGS`
     """
     env = make_vec_env(TASKS[task].make_env, n_envs=n_envs, seed=0)
-    data = {} if name == "dqn" else {"expert_data": expert}
+    # the published methods
+    data = {} if name == "dqn" else {"expert_data": expert, "preset": "paper"}
     arguments = {**SETTINGS, **settings, "policy_kwargs": dict(TASKS[task].policy_kwargs), **data}
     return ALGORITHMS[name](TASKS[task].policy, env, **arguments)
 
