@@ -11,7 +11,7 @@ from sb3_diiqn.common.action_classifier import ActionClassifier
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.inference import NO_ACTION, ExpertFollower, plausible_actions
+from sb3_diiqn.inference import NO_ACTION, ExpertFollower, estimate
 from sb3_diiqn.inference.settings import Seed
 
 
@@ -69,28 +69,43 @@ class CloneFollower:
         :param environments: their indices, shape (n,)
         :return: shape (n,); ``NO_ACTION`` as long as nothing was learned
         """
+        return self.confident_actions(observations, environments)[0]
+
+    def confident_actions(self, observations: Observations, environments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Draw actions, and tell how sure they are.
+
+        :param observations: current observations of these environments, shape (n, ``*observation_shape``)
+        :param environments: their indices, shape (n,)
+        :return: as :meth:`actions`, and the confidence that the expert would take one of the plausible ones, shape (n,)
+        """
         probabilities = self._probabilities(observations)
         if probabilities is None:
-            return np.full(len(environments), NO_ACTION)
-        cumulative = (probabilities * plausible_actions(probabilities)).cumsum(axis=1)
+            return np.full(len(environments), NO_ACTION), np.zeros(len(environments))
+        plausible, confidence = estimate(probabilities)
+        cumulative = (probabilities * plausible).cumsum(axis=1)
         lots = self._generator.random((len(environments), 1)) * cumulative[:, -1:]
-        return np.asarray((lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1))
+        return (lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1), confidence
 
 
-class MatchingOrCloneFollower:
+class CloneOrMatchingFollower:
     """
-    Follows matching expert transitions where there are any, and asks a clone elsewhere.
+    Asks a clone where it is sure, and follows matching expert transitions where it is not.
 
-    What was inferred from a single transition is known at once, and what is not known yet is tried where it matters; a clone
-    needs many updates for either, but has an answer where nothing matches.
+    A clone needs many updates. Until then, what was inferred from a single transition is known at once, and what is not known
+    yet is tried where it matters; and where an expert has gone different ways, matching keeps to one. Where nothing matches,
+    the clone is asked, sure or not.
 
+    :param clone: asked first
     :param matching: follows matching transitions
-    :param clone: chooses where none matches
     """
 
-    def __init__(self, matching: ExpertFollower, clone: CloneFollower) -> None:
-        self.matching = matching
+    #: confidence that makes a clone sure, see :func:`~sb3_diiqn.inference.estimate`
+    min_confidence = 0.5
+
+    def __init__(self, clone: CloneFollower, matching: ExpertFollower) -> None:
         self.clone = clone
+        self.matching = matching
 
     def committed(self) -> np.ndarray:
         """Tell which environments are in the middle of something that is to be finished, shape (n_envs,) or (1,)."""
@@ -112,8 +127,10 @@ class MatchingOrCloneFollower:
         :param environments: their indices, shape (n,)
         :return: shape (n,); ``NO_ACTION`` where a transition matches and its action is not known, or nothing was learned yet
         """
-        actions = self.matching.actions(observations, environments)
-        elsewhere = np.flatnonzero((actions == NO_ACTION) & ~self.matching.has_match(environments))
-        if len(elsewhere):
-            actions[elsewhere] = self.clone.actions(take(observations, elsewhere), environments[elsewhere])
+        actions, confidence = self.clone.confident_actions(observations, environments)
+        unsure = np.flatnonzero(confidence < self.min_confidence)
+        if len(unsure):
+            followed = self.matching.actions(take(observations, unsure), environments[unsure])
+            has_match = self.matching.has_match(environments[unsure])
+            actions[unsure] = np.where(has_match, followed, actions[unsure])
         return actions

@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_diiqn.common.action_classifier import ActionClassifier, network_of, with_fitting_networks
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
-from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower, MatchingOrCloneFollower
+from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower, CloneOrMatchingFollower
 from sb3_diiqn.common.expert_side import ExpertSide
 from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
@@ -83,7 +83,7 @@ class ExpertDemonstration(ExpertSide):
         matching: Any = super()._make_follower()
         if self.inference == "inverse_dynamics":
             matching.estimate_actions = self.estimate_actions
-        return matching if self.guide == "matching" else MatchingOrCloneFollower(matching, clone)
+        return matching if self.guide == "matching" else CloneOrMatchingFollower(clone, matching)
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, tensors = super()._get_torch_save_params()  # type: ignore[misc]

@@ -25,7 +25,7 @@ class GuidanceSettings:
         is the paper's exploration
     :param guidance_length: mean length of a stretch in steps, at least 1
     :param guide: who chooses the actions: ``"matching"``, the expert transitions that match the agent's state; ``"clone"``, a
-        policy cloned from the expert; or ``"both"``, the clone where no transition matches
+        policy cloned from the expert; or ``"both"``, the clone where it is sure, or no transition matches
     :param led_episodes: share of the episodes that the guide leads from beginning to end as long as it is the better one, in
         [0, 1), at the beginning; falls linearly to 0 over the training; 0 turns it off
     """

@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_diiqn import DIIQN, ExpertObservations
-from sb3_diiqn.common.cloned_policy import CloneFollower, MatchingOrCloneFollower
+from sb3_diiqn.common.cloned_policy import CloneFollower, CloneOrMatchingFollower
 from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
 from sb3_diiqn.inference import NO_ACTION, AgentTransitions, ExpertFollower, ExpertKnowledge, InferenceSettings
 from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
@@ -156,25 +156,27 @@ def test_where_nothing_is_known_there_is_no_action() -> None:
     assert follower.actions(np.array([[7], [0]]), np.array([0, 0])).tolist() == [NO_ACTION, 5]
 
 
-def test_a_clone_is_asked_where_nothing_matches() -> None:
-    """Cell 7 is in no recording; at cell 3 the expert's action is not known, which is to be tried, and no matter for a clone."""
+def test_matching_is_followed_where_a_clone_is_unsure() -> None:
+    """It is sure at cell 5. Cell 7 is in no recording, and at cell 3 the expert's action is not known, which is to be tried."""
     matching = follower_of([0, 5, 1], [3, 4], n_envs=4)
     matching.knowledge.inferred.action[2] = NO_ACTION
-    asked: list[list[int]] = []
-
-    def probabilities(observations: Any) -> np.ndarray:
-        asked.append(observations[:, 0].tolist())
-        return np.tile(np.eye(10)[8], (len(observations), 1))
-
-    follower = MatchingOrCloneFollower(matching, CloneFollower(probabilities, seed=0))
-    environments = np.array([0, 1, 3])
-    assert follower.actions(np.array([[7], [0], [3]]), environments).tolist() == [8, 5, NO_ACTION]
-    assert asked == [[7]]
-    assert follower.actions(np.array([[5]]), np.array([1])).tolist() == [1]
-    assert len(asked) == 1, "nobody is asked where everything matches"
+    unsure = np.full(10, 0.065)
+    unsure[8:] = 0.24
+    sure = np.eye(10)[9]
+    clone = CloneFollower(lambda observations: np.where(observations == 5, sure, unsure), seed=0)
+    follower = CloneOrMatchingFollower(clone, matching)
+    for _ in range(20):
+        actions = follower.actions(np.array([[7], [0], [3], [5]]), np.arange(4)).tolist()
+        assert actions[0] in {8, 9}
+        assert actions[1:] == [5, NO_ACTION, 9]
     follower.release(np.array([1]))
     assert not matching.has_match(np.array([1])).any()
     assert not follower.committed().any()
+
+
+def test_a_clone_that_has_learned_nothing_leaves_it_to_matching() -> None:
+    follower = CloneOrMatchingFollower(CloneFollower(lambda observations: None), follower_of([0, 5, 1], n_envs=2))
+    assert follower.actions(np.array([[7], [0]]), np.arange(2)).tolist() == [NO_ACTION, 5]
 
 
 # --- in training --------------------------------------------------------------------------------------------------------------
