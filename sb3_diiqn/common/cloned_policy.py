@@ -128,7 +128,9 @@ class CloneOrMatchingFollower:
         :return: shape (n,); ``NO_ACTION`` where a transition matches and its action is not known, or nothing was learned yet
         """
         actions, confidence = self.clone.confident_actions(observations, environments)
-        unsure = np.flatnonzero(confidence < self.min_confidence)
+        committed = self.committed()
+        # what was begun is finished, such as a bridge
+        unsure = np.flatnonzero((confidence < self.min_confidence) | committed[environments % len(committed)])
         if len(unsure):
             followed = self.matching.actions(take(observations, unsure), environments[unsure])
             has_match = self.matching.has_match(environments[unsure])

@@ -174,6 +174,14 @@ def test_matching_is_followed_where_a_clone_is_unsure() -> None:
     assert not follower.committed().any()
 
 
+def test_a_bridge_that_was_begun_is_finished_however_sure_the_clone_is() -> None:
+    matching = follower_of([0, 5, 1], n_envs=2)
+    matching.committed = lambda: np.array([False, True])  # type: ignore[method-assign]
+    clone = CloneFollower(lambda observations: np.tile(np.eye(10)[9], (len(observations), 1)))
+    follower = CloneOrMatchingFollower(clone, matching)
+    assert follower.actions(np.array([[0], [0]]), np.arange(2)).tolist() == [9, 5]
+
+
 def test_a_clone_that_has_learned_nothing_leaves_it_to_matching() -> None:
     follower = CloneOrMatchingFollower(CloneFollower(lambda observations: None), follower_of([0, 5, 1], n_envs=2))
     assert follower.actions(np.array([[7], [0]]), np.arange(2)).tolist() == [NO_ACTION, 5]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sb3_diiqn import DIIQN, HADIIQN
-from sb3_diiqn.common.cloned_policy import CloneFollower
+from sb3_diiqn.common.cloned_policy import CloneFollower, CloneOrMatchingFollower
 from sb3_diiqn.common.presets import PRESETS
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.ha_diiqn.bridging_policy import BridgingPolicy
@@ -28,8 +28,10 @@ def test_a_preset_sets_what_the_user_leaves_out(algorithm: type[DIIQN], preset: 
 
 
 def test_hadiiqn_follows_bridges_unless_a_clone_is_asked_for() -> None:
-    followers = [make(HADIIQN, preset="guided", **guide)._guidance.follower for guide in ({}, {"guide": "clone"})]
-    assert [type(follower) for follower in followers] == [BridgingPolicy, CloneFollower]
+    guides = ({}, {"guide": "clone"}, {"guide": "both"})
+    followers = [make(HADIIQN, preset="guided", **guide).learn(100)._guidance.follower for guide in guides]
+    assert [type(follower) for follower in followers] == [BridgingPolicy, CloneFollower, CloneOrMatchingFollower]
+    assert type(followers[2].matching) is BridgingPolicy
 
 
 def test_what_the_user_says_counts() -> None:
