@@ -22,7 +22,7 @@ def learner(**settings: object) -> DIIQN:
 
 
 def test_the_published_method_knows_what_it_inferred() -> None:
-    model = learner()
+    model = learner(preset="paper")
     model.update_confidence()
     n = len(right_walks())
     agreement = ActionAgreement(np.full(n, RIGHT))(model)
@@ -33,7 +33,7 @@ def test_the_published_method_knows_what_it_inferred() -> None:
 
 
 def test_a_clone_is_compared_too() -> None:
-    model = learner(preset="guided")
+    model = learner()
     n = len(right_walks())
     agreement = ActionAgreement(np.full(n, RIGHT))(model)
     assert agreement["cloned"] > 0.9

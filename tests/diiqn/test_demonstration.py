@@ -276,7 +276,7 @@ def test_the_clone_sees_what_the_agent_sees() -> None:
 
 
 def test_a_clone_that_has_learned_nothing_is_not_followed() -> None:
-    model = make(preset="guided", learning_starts=300)
+    model = make(preset="guided", guide="clone", learning_starts=300)
     model.learn(300)
     assert model._guidance is not None
     assert model._guidance.follower.actions(walk([0, 1]), np.arange(2)).tolist() == [NO_ACTION] * 2
