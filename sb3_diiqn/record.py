@@ -10,6 +10,7 @@ import argparse
 import ast
 import copy
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -48,6 +49,28 @@ class Recording:
     """(number of complete episodes,) float64 sum of rewards of every episode that ended or reached its time limit."""
     actions: np.ndarray
     """(n_transitions, *action) the expert's true actions, for evaluations only: no algorithm is ever given them."""
+
+
+def write_actions(path: str | os.PathLike[str], actions: np.ndarray, data: ExpertObservations) -> None:
+    """
+    Keep an expert's true actions for evaluations, in a file of their own, which no algorithm reads.
+
+    :param path: the file
+    :param actions: shape (n_transitions,)
+    :param data: what they led through, by whose content hash they will be recognised
+    """
+    write_npz(path, {"actions": actions, "content_hash": np.str_(data.content_hash)})
+
+
+def read_actions(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
+    """
+    Read what :func:`write_actions` has written.
+
+    :param path: the file
+    :return: the actions, shape (n_transitions,), and the content hash of the expert data that they belong to
+    """
+    with np.load(path, allow_pickle=False) as content:
+        return content["actions"], str(content["content_hash"])
 
 
 def record_expert(
@@ -315,7 +338,7 @@ def _record(arguments: argparse.Namespace) -> None:
             print(f"Warning: the environment contradicts its own observation space. {error}", file=sys.stderr)
     path = data.save(arguments.output)
     if arguments.keep_actions is not None:
-        write_npz(arguments.keep_actions, {"actions": recording.actions, "content_hash": np.str_(data.content_hash)})
+        write_actions(arguments.keep_actions, recording.actions, data)
     print(_summary(recording, path))
 
 

@@ -19,8 +19,7 @@ from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, settings_hash
 from sb3_diiqn.benchmark.training import CurveRecorder, GreedyEvaluation, make_model
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert import ExpertObservations
-from sb3_diiqn.expert.storage import write_npz
-from sb3_diiqn.record import make_environment, record_expert
+from sb3_diiqn.record import make_environment, read_actions, record_expert, write_actions
 
 
 def policy_path(recipe: ExpertRecipe, folder: Path) -> Path:
@@ -120,8 +119,7 @@ def make_recordings(recipe: ExpertRecipe, folder: Path) -> dict[str, Any]:
     if settings.get("shuffle"):
         data = shuffle_pairs(data, settings["seed"])
     else:  # no action leads from one observation of a shuffled pair to the other
-        actions = {"actions": recording.actions, "content_hash": np.str_(recording.expert_data.content_hash)}
-        write_npz(_actions_path(recipe, folder), actions)
+        write_actions(_actions_path(recipe, folder), recording.actions, data)
     data.save(folder / f"{recipe.name}.npz")
     if recipe.kind == "train":
         entry["policy"] = read_json(policy_path(recipe, folder).with_suffix(".json"))
@@ -144,8 +142,8 @@ def true_actions(cell: Cell, folder: Path, content_hash: str) -> np.ndarray | No
     path = _actions_path(recipe, folder)
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as content:
-        return np.asarray(content["actions"]) if str(content["content_hash"]) == content_hash else None
+    actions, belongs_to = read_actions(path)
+    return actions if belongs_to == content_hash else None
 
 
 def _actions_path(recipe: ExpertRecipe, folder: Path) -> Path:

@@ -284,8 +284,11 @@ def _algorithm(name: str, section: Section, environments: Section) -> Layer:
 
 def _variation(section: Section, algorithms: Section, environments: Section) -> Layer:
     changes = section.take("settings", dict, {}), section.take("expert", dict, {})
-    chosen = _selection(section, "algorithms", algorithms), _selection(section, "environments", environments)
-    layer = Layer(*changes, "", *chosen)
+    layer = Layer(
+        *changes,
+        algorithms=_selection(section, "algorithms", algorithms),
+        environments=_selection(section, "environments", environments),
+    )
     section.finish()
     return layer
 

@@ -38,9 +38,8 @@ class CloneFollower:
     """
     Chooses the actions of guided stretches by a policy, which has an answer everywhere once it has learned something.
 
-    It takes plausible actions only (see :func:`~sb3_diiqn.inference.plausible_actions`), each as often as its probability
-    says. A clone that is still unsure would else act at random in one step of several, and a few such steps undo what the
-    expert can.
+    It takes plausible actions only (see :func:`~sb3_diiqn.inference.estimate`), each as often as its probability says. A clone
+    that is still unsure would else act at random in one step of several, and a few such steps undo what the expert can.
 
     :param probabilities: of the actions at n observations, shape (n, n_actions); None as long as nothing was learned
     :param seed: seed of the draws
@@ -108,7 +107,7 @@ class CloneOrMatchingFollower:
         self.matching = matching
 
     def committed(self) -> np.ndarray:
-        """Tell which environments are in the middle of something that is to be finished, shape (n_envs,) or (1,)."""
+        """Tell which environments are in the middle of something that is to be finished, shape (n_envs,)."""
         return self.matching.committed()
 
     def release(self, environments: np.ndarray) -> None:
@@ -128,9 +127,8 @@ class CloneOrMatchingFollower:
         :return: shape (n,); ``NO_ACTION`` where a transition matches and its action is not known, or nothing was learned yet
         """
         actions, confidence = self.clone.confident_actions(observations, environments)
-        committed = self.committed()
         # what was begun is finished, such as a bridge
-        unsure = np.flatnonzero((confidence < self.min_confidence) | committed[environments % len(committed)])
+        unsure = np.flatnonzero((confidence < self.min_confidence) | self.committed()[environments])
         if len(unsure):
             followed = self.matching.actions(take(observations, unsure), environments[unsure])
             has_match = self.matching.has_match(environments[unsure])

@@ -6,38 +6,24 @@ from typing import Any
 
 from sb3_diiqn.exceptions import ConfigurationError
 
+_PAPER: dict[str, Any] = {
+    "inference": "nearest",
+    "guidance_share": 0.0,
+    "guidance_length": 20,
+    "guide": "matching",
+    "led_episodes": 0.0,
+    "margin_weight": 0.0,
+    "margin": 0.8,
+}
+
 #: For each preset, the arguments that it sets where the user leaves them None.
 PRESETS: dict[str, dict[str, Any]] = {
     # the published method
-    "paper": {
-        "inference": "nearest",
-        "guidance_share": 0.0,
-        "guidance_length": 20,
-        "guide": "matching",
-        "led_episodes": 0.0,
-        "margin_weight": 0.0,
-        "margin": 0.8,
-    },
+    "paper": _PAPER,
     # the published method of HA-DIIQN, with its bridges followed in half of the exploration
-    "bridging": {
-        "inference": "nearest",
-        "guidance_share": 0.5,
-        "guidance_length": 20,
-        "guide": "matching",
-        "led_episodes": 0.0,
-        "margin_weight": 0.0,
-        "margin": 0.8,
-    },
+    "bridging": _PAPER | {"guidance_share": 0.5},
     # a clone of the expert leads most episodes until the agent is better, and most of the exploration from then on
-    "guided": {
-        "inference": "inverse_dynamics",
-        "guidance_share": 0.8,
-        "guidance_length": 20,
-        "guide": "both",
-        "led_episodes": 0.8,
-        "margin_weight": 0.0,
-        "margin": 0.8,
-    },
+    "guided": _PAPER | {"inference": "inverse_dynamics", "guidance_share": 0.8, "guide": "both", "led_episodes": 0.8},
 }
 
 

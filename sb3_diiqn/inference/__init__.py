@@ -12,7 +12,7 @@ from sb3_diiqn.inference.actions import NO_ACTION
 from sb3_diiqn.inference.bridging import BridgingKnowledge
 from sb3_diiqn.inference.confidence import Confidence, ConfidenceStatistics
 from sb3_diiqn.inference.distances import Distance, DistanceFunction
-from sb3_diiqn.inference.estimates import ActionEstimates, estimate, plausible_actions
+from sb3_diiqn.inference.estimates import ActionEstimates, estimate
 from sb3_diiqn.inference.feasibility import Feasibility
 from sb3_diiqn.inference.following import ExpertFollower
 from sb3_diiqn.inference.knowledge import NO_MATCH, AgentTransitions, ExpertKnowledge, ExpertTransitions
@@ -35,5 +35,4 @@ __all__ = [
     "Feasibility",
     "InferenceSettings",
     "estimate",
-    "plausible_actions",
 ]

@@ -28,20 +28,10 @@ def estimate(probabilities: np.ndarray) -> ActionEstimates:
 
     :param probabilities: shape (n, n_actions), rows add up to 1
     """
-    plausible = plausible_actions(probabilities)
+    plausible = probabilities >= PLAUSIBLE_RATIO * probabilities.max(axis=1, keepdims=True)
     chance = plausible.mean(axis=1)
     excess = (probabilities * plausible).sum(axis=1) - chance
     return ActionEstimates(plausible, np.where(chance < 1, excess / np.maximum(1 - chance, 1e-9), 0.0).clip(0.0, 1.0))
-
-
-def plausible_actions(probabilities: np.ndarray) -> np.ndarray:
-    """
-    Tell which actions are the likeliest or at least half as likely.
-
-    :param probabilities: shape (n, n_actions)
-    :return: shape (n, n_actions), bool
-    """
-    return np.asarray(probabilities >= PLAUSIBLE_RATIO * probabilities.max(axis=1, keepdims=True))
 
 
 def mixed_with_chance(actions: np.ndarray, trust: np.ndarray, n_actions: int) -> np.ndarray:

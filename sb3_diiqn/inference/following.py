@@ -42,8 +42,8 @@ class ExpertFollower:
         self.estimate_actions: Callable[[np.ndarray], ActionEstimates] | None = None
 
     def committed(self) -> np.ndarray:
-        """Tell which environments are in the middle of something that is to be finished, shape (n_envs,) or (1,)."""
-        return np.zeros(1, dtype=bool)
+        """Tell which environments are in the middle of something that is to be finished, shape (n_envs,)."""
+        return np.zeros(len(self._last), dtype=bool)
 
     def release(self, environments: np.ndarray) -> None:
         """

@@ -25,8 +25,8 @@ from sb3_diiqn.benchmark.jobs import Job, run_jobs
 from sb3_diiqn.benchmark.storage import read_json, write_json
 from sb3_diiqn.benchmark.suite import ExpertRecipe, parse_suite
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.expert.storage import npz_path, write_npz
-from sb3_diiqn.record import make_environment, record_expert
+from sb3_diiqn.expert.storage import npz_path
+from sb3_diiqn.record import make_environment, read_actions, record_expert, write_actions
 from sb3_diiqn.zoo.configurations import (
     EXPERT_FOLDER,
     ExpertFile,
@@ -231,9 +231,8 @@ def _clip(path: Path, request: Request, entry: dict[str, Any]) -> dict[str, Any]
         return entry
     data.save(path)
     actions_path = path.with_name(f"{path.stem}-actions.npz")
-    with np.load(actions_path, allow_pickle=False) as file:
-        actions = file["actions"]
-    write_npz(actions_path, {"actions": actions, "content_hash": np.str_(data.content_hash)})
+    actions, _ = read_actions(actions_path)
+    write_actions(actions_path, actions, data)
     return entry | {"content_hash": data.content_hash, "clipped": True}
 
 

@@ -19,11 +19,15 @@ from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
 HOST, EXPERT, N_ACTIONS = 0, 7, 8
 
 
-class Recorder(ExpertFollower):
+class Recorder:
     """In place of a follower: always has the same action, or none, and nothing to look up."""
 
     def __init__(self, action: int = EXPERT) -> None:
         self.action = action
+
+    def committed(self) -> np.ndarray:
+        """There is nothing to finish."""
+        return np.zeros(1, dtype=bool)
 
     def release(self, environments: np.ndarray) -> None:
         """There is nothing to forget."""

@@ -133,8 +133,8 @@ def test_it_is_added_to_the_paper_s_loss() -> None:
 @pytest.mark.parametrize("inference", ["nearest", "inverse_dynamics"])
 def test_it_imitates_where_nothing_is_paid(inference: str) -> None:
     """Early in a long training, when the loss still has its weight."""
-    arguments = {"learning_rate": 0.01, "exploration_final_eps": 0.5, "gradient_steps": 4, "preset": "paper"}
-    arguments = {**TINY, "buffer_size": 1000, **arguments}
+    changes = {"buffer_size": 1000, "learning_rate": 0.01, "exploration_final_eps": 0.5, "gradient_steps": 4}
+    arguments = {**TINY, **changes, "preset": "paper"}
     for weight, expected in ((0.0, False), (1.0, True)):
         env = Unpaid(LineEnv())
         model = DIIQN("MlpPolicy", env, expert_data=right_walks(), inference=inference, margin_weight=weight, **arguments)
