@@ -16,6 +16,7 @@ from sb3_diiqn.common.expert_side import ExpertSide
 from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.margin import DemonstrationSettings, margin_losses
+from sb3_diiqn.common.transitions import rows_of
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference import ActionEstimates, estimate
 from sb3_diiqn.inference.settings import require
@@ -53,6 +54,10 @@ class ExpertDemonstration(ExpertSide):
     #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
     networks_warm_up = 8000
     networks_interval = 64
+    #: where its weight is no larger, the margin loss is left out, and costs nothing
+    least_margin_weight = 0.001
+    #: the expert's actions are estimated for so many updates at once
+    demonstrations_at_once = 32
     #: expert transitions that the clone learns from at once
     clone_batch_size = 128
     _n_batches = 0
@@ -60,6 +65,7 @@ class ExpertDemonstration(ExpertSide):
     def _setup_model(self) -> None:
         super()._setup_model()
         self._demonstration_generator = np.random.default_rng(self._seed(3))
+        self._demonstrations: list[DemonstrationSamples] = []
         # also for a loaded model without its expert data: the file has the networks' parameters
         if self._expert_content_hash is None:
             return
@@ -119,24 +125,38 @@ class ExpertDemonstration(ExpertSide):
         """
         return self._estimate(indices, *self._expert_tensors(indices))
 
+    def _demonstration_weight(self) -> float:
+        """
+        Compute the weight of the margin loss, so that the expert is no limit.
+
+        It falls to 0 over the training, and before that where episodes that the guide leads return less than the agent's own.
+        """
+        better = 1.0 if self._guidance is None else self._guidance.guide_is_better()
+        return self.margin_weight * self._current_progress_remaining * better
+
     def _draw_demonstration(self) -> DemonstrationSamples | None:
-        """Draw from the whole expert data, evenly; those without any estimate are left out."""
-        if self.margin_weight == 0 or self._expert is None:
+        """Draw from the whole expert data, evenly; none where they would count for hardly anything."""
+        if self._expert is None or self._demonstration_weight() <= self.least_margin_weight:
             return None
-        indices = self._demonstration_generator.integers(len(self._expert), size=self.margin_batch_size)
+        if not self._demonstrations:
+            self._demonstrations = self._estimate_demonstrations()
+        return self._demonstrations.pop(0)
+
+    def _estimate_demonstrations(self) -> list[DemonstrationSamples]:
+        """Draw and estimate for several updates: one large pass through a network is faster than many small ones."""
+        size = self.demonstrations_at_once * self.margin_batch_size
+        indices = self._demonstration_generator.integers(len(self.expert), size=size)  # type: ignore[arg-type]
         observations, next_observations = self._expert_tensors(indices)
         estimates = self._estimate(indices, observations, next_observations)
-        return DemonstrationSamples(
-            observations,
-            th.as_tensor(estimates.plausible, device=self.device),
-            th.as_tensor(estimates.confidence, dtype=th.float32, device=self.device),
-        )
+        plausible = th.as_tensor(estimates.plausible, device=self.device)
+        confidence = th.as_tensor(estimates.confidence, dtype=th.float32, device=self.device)
+        starts = range(0, size, self.margin_batch_size)
+        parts = [slice(start, start + self.margin_batch_size) for start in starts]
+        return [DemonstrationSamples(rows_of(observations, part), plausible[part], confidence[part]) for part in parts]
 
     def _demonstration_loss(self, samples: DemonstrationSamples, q_values: th.Tensor) -> th.Tensor:
-        """Weigh the margin losses by the confidence, and less and less as training goes on, so that the expert is no limit."""
         losses = margin_losses(q_values, samples.plausible, self.margin)
-        weight = self.margin_weight * self._current_progress_remaining
-        return weight * (samples.confidence * losses).mean()
+        return self._demonstration_weight() * (samples.confidence * losses).mean()
 
     def _train_networks(self) -> None:
         """Let the networks beside the Q-network learn."""

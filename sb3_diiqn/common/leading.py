@@ -27,6 +27,7 @@ class ComparedReturns:
     def __init__(self, window: int = 50, memory: int = 500) -> None:
         self._window = window
         self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
+        self._guide_is_better = 1.0
 
     def note(self, led: bool, episode_return: float) -> None:
         """
@@ -36,6 +37,7 @@ class ComparedReturns:
         :param episode_return: sum of its rewards
         """
         self._episodes.append((led, episode_return))
+        self._guide_is_better = self._compare()
 
     def latest(self, led: bool) -> np.ndarray:
         """
@@ -47,11 +49,20 @@ class ComparedReturns:
 
     def guide_is_better(self) -> float:
         """
-        Compute how probable it is that episodes led by the guide return more in the mean.
+        Tell how probable it is that episodes led by the guide return more in the mean; 1 as long as nothing is known.
 
         The difference of the two means is taken to be normally distributed around the one that was seen, with the sum of their
         squared standard errors as its variance.
         """
+        return self._guide_is_better
+
+    def statistics(self) -> dict[str, float]:
+        """Return the mean returns, as far as there are any, and how probable it is that the guide is better."""
+        returns = {"led_return": self.latest(led=True), "own_return": self.latest(led=False)}
+        known = {name: float(np.mean(values)) for name, values in returns.items() if len(values)}
+        return {**known, "guide_is_better": self.guide_is_better()}
+
+    def _compare(self) -> float:
         led, own = self.latest(led=True), self.latest(led=False)
         if min(len(led), len(own)) < self.fewest:
             return 1.0
@@ -60,12 +71,6 @@ class ComparedReturns:
         if error == 0:
             return float(np.heaviside(difference, 0.5))
         return 0.5 * (1 + erf(difference / error / sqrt(2)))
-
-    def statistics(self) -> dict[str, float]:
-        """Return the mean returns, as far as there are any, and how probable it is that the guide is better."""
-        returns = {"led_return": self.latest(led=True), "own_return": self.latest(led=False)}
-        known = {name: float(np.mean(values)) for name, values in returns.items() if len(values)}
-        return {**known, "guide_is_better": self.guide_is_better()}
 
 
 class LedEpisodes:

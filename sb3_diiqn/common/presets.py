@@ -22,8 +22,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": _PAPER,
     # the published method of HA-DIIQN, with its bridges followed in half of the exploration
     "bridging": _PAPER | {"guidance_share": 0.5},
-    # a clone of the expert leads most episodes until the agent is better, and most of the exploration from then on
-    "guided": _PAPER | {"inference": "inverse_dynamics", "guidance_share": 0.8, "guide": "both", "led_episodes": 0.8},
+    # a clone of the expert leads most episodes, and a margin loss imitates the expert, until the agent is better; from then on
+    # the clone leads most of the exploration
+    "guided": _PAPER
+    | {
+        "inference": "inverse_dynamics",
+        "guidance_share": 0.8,
+        "guide": "both",
+        "led_episodes": 0.8,
+        "margin_weight": 0.3,
+        "margin": 0.3,
+    },
 }
 
 
