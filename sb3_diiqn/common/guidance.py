@@ -160,7 +160,7 @@ class ExpertGuidance:
             self.leading.note(rewards, self._episode_start, has_learned)
 
     def guide_is_better(self) -> float:
-        """Tell how probable it is that the guide does better than the agent; 1 if no episodes are led, so that nobody knows."""
+        """Tell how probable it is that the guide does better than the agent; 1 if no episodes are led: nobody knows."""
         return 1.0 if self.leading is None else self.leading.returns.guide_is_better()
 
     def statistics(self) -> dict[str, float]:

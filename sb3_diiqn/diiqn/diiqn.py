@@ -48,9 +48,10 @@ class DIIQN(ImplicitImitation, DQN):
     :param expert_reward: the reward (and end of episode) in the expert's loss: ``"matched"``, what the agent saw on the
         transition from which the action was inferred; ``"agent"``, what it saw on the transition that the expert's is compared
         with (the paper's tuple); or ``"recorded"``, what the expert data have, if they have rewards
-    :param preset: which parts are in use: ``"guided"``, in which a clone of the expert leads episodes as long as it is better;
-        ``"bridging"``, in which half of the exploration follows matching expert transitions; or ``"paper"``, the published
-        method. It sets those of the following arguments that are None, see :data:`sb3_diiqn.common.presets.PRESETS`
+    :param preset: which parts are in use: ``"guided"``, in which a clone of the expert leads episodes, and a margin loss
+        imitates the expert, as long as the clone is better than the agent; ``"bridging"``, in which half of the exploration
+        follows matching expert transitions; or ``"paper"``, the published method. It sets those of the following arguments
+        that are None, see :data:`sb3_diiqn.common.presets.PRESETS`
     :param guidance_share: share of the exploratory steps, in [0, 1], that follow the expert's inferred actions, in contiguous
         stretches; 0 is the paper's exploration
     :param guidance_length: mean length of such a stretch in steps
@@ -64,8 +65,9 @@ class DIIQN(ImplicitImitation, DQN):
         loss and, where nothing is near enough, by the guidance: ``"nearest"``, from the nearest of the agent's transitions as
         in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from
         one observation to the next
-    :param margin_weight: weight of a large-margin loss on the estimated actions, at the beginning; it falls linearly to 0 over
-        the training, so that the expert is no limit. 0 turns it off, as in the paper
+    :param margin_weight: weight of a large-margin loss on the estimated actions, at the beginning; so that the expert is no
+        limit, it falls linearly to 0 over the training, and with ``led_episodes`` it is multiplied by the probability that
+        these return more than the agent's own. 0 turns it off, as in the paper
     :param margin: by how much the expert's action is to be valued above the others, in units of the reward
     :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
     :param double_q: double Q-learning (van Hasselt et al. 2016, arXiv 1509.06461): the Q-network chooses the next action, the

@@ -39,10 +39,11 @@ def test_what_the_user_says_counts() -> None:
     assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.25, "inverse_dynamics")
 
 
-def test_by_default_a_clone_leads() -> None:
+def test_by_default_a_clone_leads_and_is_imitated() -> None:
     model = make()
     assert model.preset == "guided"
     assert model.led_episodes == 0.8 and model.cloned_policy is not None and model.inverse_dynamics is not None
+    assert (model.margin_weight, model.margin) == (0.3, 0.3)
 
 
 def test_by_default_hadiiqn_follows_bridges() -> None:

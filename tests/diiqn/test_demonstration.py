@@ -130,6 +130,49 @@ def test_it_is_added_to_the_paper_s_loss() -> None:
     assert losses[1] - losses[0] == pytest.approx(2.0 * (estimates.confidence * falls_short).mean(), rel=1e-4)
 
 
+def test_it_counts_for_as_much_as_the_guide_is_better() -> None:
+    model = make(preset="guided", margin_weight=2.0)
+    model.learn(50)
+    model._current_progress_remaining = 0.5
+    returns = model._guidance.leading.returns
+    for led, value in [(True, 1.0), (False, 0.0)] * 5:
+        returns.note(led, value)
+    assert model._demonstration_weight() == pytest.approx(2.0 * 0.5 * returns.guide_is_better())
+    for _ in range(500):
+        returns.note(led=False, episode_return=2.0)
+        returns.note(led=True, episode_return=1.0)
+    assert model._demonstration_weight() == 0.0
+    assert model._draw_demonstration() is None, "what counts for nothing is not even estimated"
+    for _ in range(500):
+        returns.note(led=True, episode_return=3.0)
+        returns.note(led=False, episode_return=2.0)
+    assert model._draw_demonstration() is not None, "the agent has fallen behind"
+
+
+@pytest.mark.parametrize("look", ["vector", "dict"])
+def test_estimates_are_made_for_many_updates_at_once(look: str) -> None:
+    """Each update has its own draws, those that one draw of all of them gives; and the next ones are estimated anew."""
+    model = make(look, **INVERSE, margin_batch_size=5)
+    model.learn(200)
+    model._current_progress_remaining = 1.0
+    model._demonstrations = []
+    model._demonstration_generator = np.random.default_rng(7)
+    n = model.demonstrations_at_once
+    samples = [model._draw_demonstration() for _ in range(n)]
+    indices = np.random.default_rng(7).integers(len(model._expert), size=5 * n)
+    expected, _ = model._expert_tensors(indices)
+    estimates = model.estimate_actions(indices)
+    for number, sample in enumerate(samples):
+        part = slice(5 * number, 5 * number + 5)
+        drawn, wanted = (given if isinstance(given, dict) else {"": given} for given in (sample.observations, expected))
+        assert all((drawn[key] == wanted[key][part]).all() for key in wanted)
+        np.testing.assert_array_equal(sample.plausible.numpy(), estimates.plausible[part])
+        np.testing.assert_allclose(sample.confidence.numpy(), estimates.confidence[part], rtol=1e-5)
+    assert model._demonstrations == []
+    assert len(model._draw_demonstration().confidence) == 5
+    assert len(model._demonstrations) == n - 1
+
+
 @pytest.mark.parametrize("inference", ["nearest", "inverse_dynamics"])
 def test_it_imitates_where_nothing_is_paid(inference: str) -> None:
     """Early in a long training, when the loss still has its weight."""
