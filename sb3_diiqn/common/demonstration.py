@@ -54,6 +54,8 @@ class ExpertDemonstration(ExpertSide):
     #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
     networks_warm_up = 8000
     networks_interval = 64
+    #: share of the training over which the weight of the margin loss falls to 0
+    margin_fraction = 0.5
     #: where its weight is no larger, the margin loss is left out, and costs nothing
     least_margin_weight = 0.001
     #: the expert's actions are estimated for so many updates at once
@@ -129,10 +131,11 @@ class ExpertDemonstration(ExpertSide):
         """
         Compute the weight of the margin loss, so that the expert is no limit.
 
-        It falls to 0 over the training, and before that where episodes that the guide leads return less than the agent's own.
+        It falls to 0 early, and before that where episodes that the guide leads return less than the agent's own.
         """
+        remaining = max(0.0, 1.0 - (1.0 - self._current_progress_remaining) / self.margin_fraction)
         better = 1.0 if self._guidance is None else self._guidance.guide_is_better()
-        return self.margin_weight * self._current_progress_remaining * better
+        return self.margin_weight * remaining * better
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:
         """Draw from the whole expert data, evenly; none where they would count for hardly anything."""

@@ -102,14 +102,14 @@ def test_the_network_sees_what_the_agent_sees() -> None:
 # --- the margin loss ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("progress", [1.0, 0.5, 0.0])
-def test_its_weight_is_the_confidence_and_falls_with_the_training(progress: float) -> None:
+@pytest.mark.parametrize(("remaining", "share"), [(1.0, 1.0), (0.75, 0.5), (0.5, 0.0), (0.0, 0.0)])
+def test_its_weight_is_the_confidence_and_falls_in_the_first_half_of_the_training(remaining: float, share: float) -> None:
     model = make(margin_weight=3.0, margin=0.5)
-    model._current_progress_remaining = progress
+    model._current_progress_remaining = remaining
     plausible, confidence = th.tensor([[True, False], [False, True]]), th.tensor([0.5, 1.0])
     samples = DemonstrationSamples(th.zeros(2, 3), plausible, confidence)
     loss = model._demonstration_loss(samples, th.tensor([[1.0, 2.0], [0.0, 0.1]]))
-    assert float(loss) == pytest.approx(3.0 * progress * (0.5 * 1.5 + 1.0 * 0.4) / 2)
+    assert float(loss) == pytest.approx(3.0 * share * (0.5 * 1.5 + 1.0 * 0.4) / 2)
 
 
 def test_it_is_added_to_the_paper_s_loss() -> None:
@@ -133,7 +133,7 @@ def test_it_is_added_to_the_paper_s_loss() -> None:
 def test_it_counts_for_as_much_as_the_guide_is_better() -> None:
     model = make(preset="guided", margin_weight=2.0)
     model.learn(50)
-    model._current_progress_remaining = 0.5
+    model._current_progress_remaining = 0.75
     returns = model._guidance.leading.returns
     for led, value in [(True, 1.0), (False, 0.0)] * 5:
         returns.note(led, value)
