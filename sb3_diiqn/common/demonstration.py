@@ -15,7 +15,7 @@ from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower, CloneOrM
 from sb3_diiqn.common.expert_side import ExpertSide
 from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
-from sb3_diiqn.common.margin import DemonstrationSettings, margin_losses
+from sb3_diiqn.common.margin import AutomaticMargin, DemonstrationSettings, Margin, margin_losses
 from sb3_diiqn.common.transitions import rows_of
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference import ActionEstimates, estimate
@@ -41,7 +41,7 @@ class ExpertDemonstration(ExpertSide):
     double_q: bool
     guide: str
     inference: str
-    margin: float
+    margin: Margin
     margin_batch_size: int
     margin_weight: float
     _current_progress_remaining: float
@@ -57,7 +57,7 @@ class ExpertDemonstration(ExpertSide):
     #: share of the training over which the weight of the margin loss falls to 0
     margin_fraction = 0.5
     #: where its weight is no larger, the margin loss is left out, and costs nothing
-    least_margin_weight = 0.001
+    least_margin_weight = 0.01
     #: the expert's actions are estimated for so many updates at once
     demonstrations_at_once = 32
     #: expert transitions that the clone learns from at once
@@ -68,6 +68,7 @@ class ExpertDemonstration(ExpertSide):
         super()._setup_model()
         self._demonstration_generator = np.random.default_rng(self._seed(3))
         self._demonstrations: list[DemonstrationSamples] = []
+        self._automatic_margin = AutomaticMargin()
         # also for a loaded model without its expert data: the file has the networks' parameters
         if self._expert_content_hash is None:
             return
@@ -131,11 +132,12 @@ class ExpertDemonstration(ExpertSide):
         """
         Compute the weight of the margin loss, so that the expert is no limit.
 
-        It falls to 0 early, and before that where episodes that the guide leads return less than the agent's own.
+        It falls to 0 early, and before that where episodes that the guide leads do not return more than the agent's own.
         """
         remaining = max(0.0, 1.0 - (1.0 - self._current_progress_remaining) / self.margin_fraction)
         better = 1.0 if self._guidance is None else self._guidance.guide_is_better()
-        return self.margin_weight * remaining * better
+        # none where the two are equal: what is merely as good as the guide is to find its own way
+        return self.margin_weight * remaining * max(0.0, 2.0 * better - 1.0)
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:
         """Draw from the whole expert data, evenly; none where they would count for hardly anything."""
@@ -157,9 +159,20 @@ class ExpertDemonstration(ExpertSide):
         parts = [slice(start, start + self.margin_batch_size) for start in starts]
         return [DemonstrationSamples(rows_of(observations, part), plausible[part], confidence[part]) for part in parts]
 
-    def _demonstration_loss(self, samples: DemonstrationSamples, q_values: th.Tensor) -> th.Tensor:
-        losses = margin_losses(q_values, samples.plausible, self.margin)
-        return self._demonstration_weight() * (samples.confidence * losses).mean()
+    def _demonstration_loss(self, samples: DemonstrationSamples, q_values: th.Tensor, errors: th.Tensor) -> th.Tensor:
+        """
+        Compute the margin losses, weighted by the confidence.
+
+        :param samples: expert transitions, n of them
+        :param q_values: Q(s_e, .), shape (n, n_actions)
+        :param errors: absolute temporal-difference errors of the agent's transitions, shape (batch_size,)
+        """
+        margin, scale = self.margin, 1.0
+        if margin == "auto":
+            self._automatic_margin.note(errors)
+            margin, scale = self._automatic_margin.margin, self._automatic_margin.weight
+        losses = margin_losses(q_values, samples.plausible, margin)
+        return scale * self._demonstration_weight() * (samples.confidence * losses).mean()
 
     def _train_networks(self) -> None:
         """Let the networks beside the Q-network learn."""

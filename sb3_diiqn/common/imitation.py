@@ -17,7 +17,7 @@ from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, Imitati
 from sb3_diiqn.common.callbacks import with_confidence_callback
 from sb3_diiqn.common.demonstration import ExpertDemonstration
 from sb3_diiqn.common.gradients import clip_gradients
-from sb3_diiqn.common.transitions import Batch, Transitions, batch_alone, batch_of
+from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of
 from sb3_diiqn.expert import Observations
 
 
@@ -70,11 +70,14 @@ class ImplicitImitation(ExpertDemonstration):
         agent = self._agent_transitions(samples.agent)
         batch = batch_of(agent, self._expert_transitions(samples), samples.expert.rows)
         demonstration = self._draw_demonstration()
-        q_values, losses = self._element_wise_losses(batch, None if demonstration is None else demonstration.observations)
+        further = None if demonstration is None else demonstration.observations
+        q_values, losses, errors = self._element_wise_losses(batch, further)
         weights = self._weights(samples.expert, q_values.detach()[batch.row[batch_size:]], agent.actions)
         loss = (weights * losses).sum() / batch_size
         if demonstration is not None:
-            loss = loss + self._demonstration_loss(demonstration, q_values[-len(demonstration.confidence) :])
+            loss = loss + self._demonstration_loss(
+                demonstration, q_values[-len(demonstration.confidence) :], errors[:batch_size]
+            )
         self._optimize(loss)
         self._train_networks()
         return float(loss.item())
@@ -82,8 +85,7 @@ class ImplicitImitation(ExpertDemonstration):
     def _update_alone(self, batch_size: int) -> float:
         """Make one update of the host with the targets of double Q-learning, without expert data."""
         samples = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
-        _, losses = self._element_wise_losses(batch_alone(self._agent_transitions(samples)))
-        loss = losses.mean()
+        loss = self._element_wise_losses(batch_alone(self._agent_transitions(samples))).losses.mean()
         self._optimize(loss)
         return float(loss.item())
 
@@ -128,14 +130,12 @@ class ImplicitImitation(ExpertDemonstration):
         self._confidence_statistics.add(confidence, len(agent_actions))
         return np.asarray(confidence.phi)
 
-    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
+    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> Learning:
         """
         Compute the temporal-difference loss of each transition, to be supplied by the host.
 
         :param batch: n transitions with m observations
         :param also: further observations whose Q-values are wanted
-        :return: Q-values of all actions at the batch's and the further observations, one row for each of them, and the losses
-            of the transitions, shape (n,)
         """
         raise NotImplementedError
 

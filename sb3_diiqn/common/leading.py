@@ -24,7 +24,7 @@ class ComparedReturns:
     #: The guide is taken to be the better one as long as fewer episodes than this are known of either.
     fewest = 5
 
-    def __init__(self, window: int = 50, memory: int = 500) -> None:
+    def __init__(self, window: int = 15, memory: int = 500) -> None:
         self._window = window
         self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
         self._guide_is_better = 1.0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch as th
 
 from sb3_diiqn.inference.settings import is_in, require
 
 INFERENCES = ("nearest", "inverse_dynamics")
+
+Margin = float | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -18,21 +21,61 @@ class DemonstrationSettings:
 
     :param inference: where the estimates come from: ``"nearest"`` or ``"inverse_dynamics"``
     :param margin_weight: weight of the margin loss, 0 turns it off
-    :param margin: by how much the expert's action is to be valued above others, in units of the reward, positive
+    :param margin: by how much the expert's action is to be valued above others, in units of the reward, positive; or
+        ``"auto"``, see :class:`AutomaticMargin`
     :param margin_batch_size: expert transitions per update, at least 1
     """
 
     inference: str
     margin_weight: float
-    margin: float
+    margin: Margin
     margin_batch_size: int
 
     def __post_init__(self) -> None:
         require(self.inference in INFERENCES, "inference", self.inference, f"one of {', '.join(map(repr, INFERENCES))}")
         require(is_in(self.margin_weight, 0), "margin_weight", self.margin_weight, "at least 0")
-        require(is_in(self.margin, 1e-12), "margin", self.margin, "positive")
+        positive = self.margin == "auto" or is_in(self.margin, 1e-12)
+        require(positive, "margin", self.margin, "positive, or 'auto'")
         whole = isinstance(self.margin_batch_size, int) and self.margin_batch_size >= 1
         require(whole, "margin_batch_size", self.margin_batch_size, "a whole number of at least 1")
+
+
+class AutomaticMargin:
+    """
+    A margin that does not depend on the unit of the reward: twice the mean absolute temporal-difference error of late.
+
+    Values are not known better than that: what is closer together may be in any order. The loss is multiplied by the same
+    number, up to 1: the gradient of the temporal-difference loss grows with the errors up to 1, that of the margin loss does
+    not.
+    """
+
+    #: margin in mean errors
+    factor = 2.0
+    #: weight of a new batch in the running mean
+    step_size = 0.01
+
+    def __init__(self) -> None:
+        self._mean_error: float | None = None
+
+    def note(self, errors: th.Tensor) -> None:
+        """
+        Note the errors of an update.
+
+        :param errors: absolute temporal-difference errors, shape (n,)
+        """
+        error = float(errors.mean())
+        before = error if self._mean_error is None else self._mean_error
+        self._mean_error = before + self.step_size * (error - before)
+
+    @property
+    def margin(self) -> float:
+        """The margin, 0 as long as nothing is known."""
+        return self.factor * (self._mean_error or 0.0)
+
+    @property
+    def weight(self) -> float:
+        """What the loss is multiplied by, in [0, 1]."""
+        return min(self.margin, 1.0)
 
 
 def margin_losses(q_values: th.Tensor, plausible: th.Tensor, margin: float) -> th.Tensor:

@@ -30,8 +30,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "guidance_share": 0.8,
         "guide": "both",
         "led_episodes": 0.8,
-        "margin_weight": 0.3,
-        "margin": 0.3,
+        "margin_weight": 1.0,
+        "margin": "auto",
     },
 }
 

@@ -48,6 +48,17 @@ class Batch(NamedTuple):
     """Factor of the value of the next observation, shape (n, 1)."""
 
 
+class Learning(NamedTuple):
+    """What a network has to learn from a batch of n transitions with m observations, and what it says of these."""
+
+    q_values: th.Tensor
+    """Of all actions at the m observations, and at further ones, shape (m + m', n_actions)."""
+    losses: th.Tensor
+    """Temporal-difference losses, shape (n,)."""
+    errors: th.Tensor
+    """Absolute temporal-difference errors, shape (n,); no gradient flows through them."""
+
+
 def batch_of(agent: Transitions, expert: Transitions, matched: np.ndarray) -> Batch:
     """
     Put the agent's and the expert's transitions together; an expert's observation that equals the agent's is not repeated.

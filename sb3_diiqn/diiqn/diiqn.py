@@ -14,7 +14,8 @@ from sb3_diiqn.common.buffers import ExpertReward, TensorObservations
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
 from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.imitation import ImplicitImitation
-from sb3_diiqn.common.transitions import Batch, with_further
+from sb3_diiqn.common.margin import Margin
+from sb3_diiqn.common.transitions import Batch, Learning, with_further
 from sb3_diiqn.inference import DistanceFunction
 
 SelfDIIQN = TypeVar("SelfDIIQN", bound="DIIQN")
@@ -68,7 +69,8 @@ class DIIQN(ImplicitImitation, DQN):
     :param margin_weight: weight of a large-margin loss on the estimated actions, at the beginning; so that the expert is no
         limit, it falls linearly to 0 over half of the training, and with ``led_episodes`` it is multiplied by the probability
         that these return more than the agent's own. 0 turns it off, as in the paper
-    :param margin: by how much the expert's action is to be valued above the others, in units of the reward
+    :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``:
+        twice the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
     :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
     :param double_q: double Q-learning (van Hasselt et al. 2016, arXiv 1509.06461): the Q-network chooses the next action, the
         target network values it; also without expert data, which then is no longer DQN to the bit. Not in the paper
@@ -120,7 +122,7 @@ class DIIQN(ImplicitImitation, DQN):
         led_episodes: float | None = None,
         inference: str | None = None,
         margin_weight: float | None = None,
-        margin: float | None = None,
+        margin: Margin | None = None,
         margin_batch_size: int = 16,
         double_q: bool = False,
     ) -> None:
@@ -194,7 +196,7 @@ class DIIQN(ImplicitImitation, DQN):
         self._require_expert()
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
-    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
+    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> Learning:
         with th.no_grad():
             next_q_values = self.q_net_target(batch.next_observations)
             judged = self._judged(self.q_net, batch.next_observations) if self.double_q else next_q_values
@@ -202,4 +204,5 @@ class DIIQN(ImplicitImitation, DQN):
             targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_values
         q_values = self.q_net(with_further(batch.observations, also))
         values = q_values[batch.row].gather(1, batch.actions)
-        return q_values, th.nn.functional.smooth_l1_loss(values, targets, reduction="none").squeeze(1)
+        losses = th.nn.functional.smooth_l1_loss(values, targets, reduction="none").squeeze(1)
+        return Learning(q_values, losses, (values.detach() - targets).abs().squeeze(1))

@@ -10,7 +10,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.common.imitation import ImplicitImitation
-from sb3_diiqn.common.transitions import Batch, with_further
+from sb3_diiqn.common.transitions import Batch, Learning, with_further
 from sb3_diiqn.diiqn.diiqn import DIIQN
 from sb3_diiqn.exceptions import MissingDependencyError
 
@@ -78,7 +78,7 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         self._require_expert()
         return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
-    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> tuple[th.Tensor, th.Tensor]:
+    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> Learning:
         with th.no_grad():
             next_quantiles = self.quantile_net_target(batch.next_observations)
             judged = self._judged(self.quantile_net, batch.next_observations) if self.double_q else next_quantiles
@@ -87,7 +87,8 @@ class QRDIIQN(ImplicitImitation, QRDQN):
             targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_quantiles
         quantiles = self.quantile_net(with_further(batch.observations, also))
         chosen = _of_actions(quantiles[batch.row], batch.actions.squeeze(1))
-        return quantiles.mean(dim=1), quantile_huber_losses(chosen, targets)
+        errors = (chosen.detach().mean(dim=1) - targets.mean(dim=1)).abs()
+        return Learning(quantiles.mean(dim=1), quantile_huber_losses(chosen, targets), errors)
 
 
 def quantile_huber_losses(quantiles: th.Tensor, targets: th.Tensor) -> th.Tensor:
