@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch as th
 
-from sb3_diiqn.common.margin import DemonstrationSettings, margin_losses
+from sb3_diiqn.common.margin import AutomaticMargin, DemonstrationSettings, margin_losses
 from sb3_diiqn.exceptions import ConfigurationError
 
 
@@ -40,6 +40,23 @@ def test_where_all_actions_are_plausible_nothing_is_learned() -> None:
     margin_losses(q_values, th.tensor([[True, True]]), 0.8).sum().backward()  # type: ignore[no-untyped-call]
     assert q_values.grad is not None
     assert q_values.grad.tolist() == [[0.0, 0.0]]
+
+
+def test_an_automatic_margin_follows_the_errors() -> None:
+    margin = AutomaticMargin()
+    assert (margin.margin, margin.weight) == (0.0, 0.0)
+    margin.note(th.tensor([0.1, 0.3]))
+    assert margin.margin == pytest.approx(2 * 0.2)
+    margin.note(th.tensor([1.2]))
+    assert margin.margin == pytest.approx(2 * (0.99 * 0.2 + 0.01 * 1.2))
+    for _ in range(1000):
+        margin.note(th.tensor([5.0, 5.0]))
+    assert margin.margin == pytest.approx(10.0, rel=1e-3)
+    assert margin.weight == 1.0, "the gradient of the temporal-difference loss grows no further, either"
+
+
+def test_a_margin_can_be_automatic() -> None:
+    DemonstrationSettings(**{**GOOD, "margin": "auto"})
 
 
 GOOD: dict[str, Any] = {"inference": "nearest", "margin_weight": 1.0, "margin": 0.8, "margin_batch_size": 16}

@@ -43,7 +43,7 @@ def test_by_default_a_clone_leads_and_is_imitated() -> None:
     model = make()
     assert model.preset == "guided"
     assert model.led_episodes == 0.8 and model.cloned_policy is not None and model.inverse_dynamics is not None
-    assert (model.margin_weight, model.margin) == (0.3, 0.3)
+    assert (model.margin_weight, model.margin) == (1.0, "auto")
 
 
 def test_by_default_hadiiqn_follows_bridges() -> None:

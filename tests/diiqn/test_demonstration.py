@@ -108,7 +108,7 @@ def test_its_weight_is_the_confidence_and_falls_in_the_first_half_of_the_trainin
     model._current_progress_remaining = remaining
     plausible, confidence = th.tensor([[True, False], [False, True]]), th.tensor([0.5, 1.0])
     samples = DemonstrationSamples(th.zeros(2, 3), plausible, confidence)
-    loss = model._demonstration_loss(samples, th.tensor([[1.0, 2.0], [0.0, 0.1]]))
+    loss = model._demonstration_loss(samples, th.tensor([[1.0, 2.0], [0.0, 0.1]]), th.zeros(4))
     assert float(loss) == pytest.approx(3.0 * share * (0.5 * 1.5 + 1.0 * 0.4) / 2)
 
 
@@ -130,6 +130,14 @@ def test_it_is_added_to_the_paper_s_loss() -> None:
     assert losses[1] - losses[0] == pytest.approx(2.0 * (estimates.confidence * falls_short).mean(), rel=1e-4)
 
 
+def test_an_automatic_margin_is_twice_the_mean_error_and_so_is_the_weight() -> None:
+    model = make(margin_weight=3.0, margin="auto")
+    model._current_progress_remaining = 1.0
+    samples = DemonstrationSamples(th.zeros(1, 3), th.tensor([[True, False]]), th.tensor([0.5]))
+    loss = model._demonstration_loss(samples, th.tensor([[1.0, 2.0]]), th.tensor([0.1, 0.3]))
+    assert float(loss) == pytest.approx(0.4 * 3.0 * 0.5 * (1.0 + 0.4))
+
+
 def test_it_counts_for_as_much_as_the_guide_is_better() -> None:
     model = make(preset="guided", margin_weight=2.0)
     model.learn(50)
@@ -137,7 +145,12 @@ def test_it_counts_for_as_much_as_the_guide_is_better() -> None:
     returns = model._guidance.leading.returns
     for led, value in [(True, 1.0), (False, 0.0)] * 5:
         returns.note(led, value)
-    assert model._demonstration_weight() == pytest.approx(2.0 * 0.5 * returns.guide_is_better())
+    assert model._demonstration_weight() == pytest.approx(2.0 * 0.5 * 1.0), "it always returns more"
+    returns.note(led=True, episode_return=0.0)
+    returns.note(led=False, episode_return=1.0)
+    better = returns.guide_is_better()
+    assert 0.5 < better < 1.0
+    assert model._demonstration_weight() == pytest.approx(2.0 * 0.5 * (2 * better - 1))
     for _ in range(500):
         returns.note(led=False, episode_return=2.0)
         returns.note(led=True, episode_return=1.0)

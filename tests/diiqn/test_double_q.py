@@ -35,18 +35,18 @@ def disagreeing(network: th.nn.Module) -> None:
         parameter.data = th.randn(parameter.shape, generator=th.Generator().manual_seed(len(parameter.shape)))
 
 
-def each(losses: th.Tensor, agent: Transitions, expert: Transitions) -> Any:
-    """The loss of each transition, as a number, with the parts of the transition."""
-    return zip(losses.detach().tolist(), [*zip(*agent, strict=True), *zip(*expert, strict=True)], strict=True)
+def each(losses: th.Tensor, errors: th.Tensor, agent: Transitions, expert: Transitions) -> Any:
+    """Loss and error of each transition, as numbers, with the parts of the transition."""
+    return zip(losses.detach().tolist(), errors.tolist(), [*zip(*agent, strict=True), *zip(*expert, strict=True)], strict=True)
 
 
 def test_losses_of_agent_and_expert_by_hand() -> None:
     model, generator = make(expert_data=right_walks()), th.Generator().manual_seed(0)
     disagreeing(model.q_net_target)
     agent, expert = transitions(N_AGENT, generator), transitions(N_EXPERT, generator)
-    _, losses = model._element_wise_losses(batch_of(agent, expert, np.arange(N_EXPERT)))
+    _, losses, errors = model._element_wise_losses(batch_of(agent, expert, np.arange(N_EXPERT)))
     n_disagreements = 0
-    for loss, (observation, action, following, done, reward, discount) in each(losses, agent, expert):
+    for loss, seen, (observation, action, following, done, reward, discount) in each(losses, errors, agent, expert):
         chosen = int(model.q_net(following[None])[0].argmax())
         values = model.q_net_target(following[None])[0]
         n_disagreements += chosen != int(values.argmax())
@@ -54,6 +54,7 @@ def test_losses_of_agent_and_expert_by_hand() -> None:
             float((model.q_net(observation[None])[0, action] - reward - (1 - done) * discount * values[chosen]).detach())
         )
         assert loss == pytest.approx(0.5 * error**2 if error < 1 else error - 0.5, rel=1e-4)
+        assert seen == pytest.approx(error, rel=1e-4)
     assert n_disagreements > 5
 
 
@@ -65,14 +66,16 @@ def test_on_quantiles_by_hand() -> None:
     model, generator = make(QRDIIQN, expert_data=right_walks()), th.Generator().manual_seed(0)
     disagreeing(model.quantile_net_target)
     agent, expert = transitions(N_AGENT, generator), transitions(N_EXPERT, generator)
-    _, losses = model._element_wise_losses(batch_of(agent, expert, np.arange(N_EXPERT)))
+    _, losses, errors = model._element_wise_losses(batch_of(agent, expert, np.arange(N_EXPERT)))
     n_disagreements = 0
-    for loss, (observation, action, following, done, reward, discount) in each(losses, agent, expert):
+    for loss, seen, (observation, action, following, done, reward, discount) in each(losses, errors, agent, expert):
         chosen = int(model.quantile_net(following[None])[0].mean(dim=0).argmax())
         ahead = model.quantile_net_target(following[None])[0]
         n_disagreements += chosen != int(ahead.mean(dim=0).argmax())
         target = reward + (1 - done) * discount * ahead[:, chosen]
-        expected = quantile_huber_losses(model.quantile_net(observation[None])[:, :, int(action)], target[None])
+        quantiles = model.quantile_net(observation[None])[:, :, int(action)].detach()
+        expected = quantile_huber_losses(quantiles, target[None])
+        assert seen == pytest.approx(abs(float(quantiles.mean() - target.detach().mean())), rel=1e-3, abs=1e-6)
         assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
     assert n_disagreements > 5
 

@@ -73,7 +73,7 @@ def test_losses_of_agent_and_expert_by_hand() -> None:
         return Transitions(observations(), actions, observations(), dones, rewards, discounts)
 
     agent, expert = transitions(4), transitions(2)
-    q_values, losses = model._element_wise_losses(batch_of(agent, expert, np.array([0, 2])))
+    q_values, losses, _ = model._element_wise_losses(batch_of(agent, expert, np.array([0, 2])))
     assert losses.shape == (6,)
     for index, (observation, action, following, done, reward, discount) in enumerate(
         (*zip(*agent, strict=True), *zip(*expert, strict=True))
