@@ -56,8 +56,8 @@ class ExpertDemonstration(ExpertSide):
     networks_interval = 64
     #: share of the training over which the weight of the margin loss falls to 0
     margin_fraction = 0.5
-    #: where its weight is no larger, the margin loss is left out, and costs nothing
-    least_margin_weight = 0.01
+    #: where no larger share of its weight is left, the margin loss is left out, and costs nothing
+    least_margin_share = 0.01
     #: the expert's actions are estimated for so many updates at once
     demonstrations_at_once = 32
     #: expert transitions that the clone learns from at once
@@ -141,7 +141,7 @@ class ExpertDemonstration(ExpertSide):
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:
         """Draw from the whole expert data, evenly; none where they would count for hardly anything."""
-        if self._expert is None or self._demonstration_weight() <= self.least_margin_weight:
+        if self._expert is None or self._demonstration_weight() <= self.least_margin_share * self.margin_weight:
             return None
         if not self._demonstrations:
             self._demonstrations = self._estimate_demonstrations()
