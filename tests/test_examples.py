@@ -51,7 +51,8 @@ def test_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert text.count("20_000") == 1
     shorter = tmp_path / "quickstart.py"
-    shorter.write_text(text.replace("20_000", "300"), encoding="utf-8")
+    # a good guide can keep the pole up for so long that fewer episodes end than are waited for before a line is logged
+    shorter.write_text(text.replace("20_000", "300, log_interval=1"), encoding="utf-8")
     output = output_of(shorter, folder=tmp_path)
     assert "| expert/ " in output, "the recording is in use"
     assert re.search(r"^Mean return: \d+ \+- \d+$", output, re.MULTILINE)
