@@ -16,8 +16,8 @@ from sb3_diiqn.common.expert_side import ExpertSide
 from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.margin import AutomaticMargin, DemonstrationSettings, Margin, margin_losses
-from sb3_diiqn.common.transitions import rows_of
 from sb3_diiqn.expert import Observations
+from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference import ActionEstimates, estimate
 from sb3_diiqn.inference.settings import require
 
@@ -94,6 +94,9 @@ class ExpertDemonstration(ExpertSide):
             matching.estimate_actions = self.estimate_actions
         return matching if self.guide == "matching" else CloneOrMatchingFollower(clone, matching)
 
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_demonstration_generator", "_demonstrations", "_automatic_margin"]
+
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, tensors = super()._get_torch_save_params()  # type: ignore[misc]
         for name, network in self._networks().items():
@@ -157,7 +160,9 @@ class ExpertDemonstration(ExpertSide):
         confidence = th.as_tensor(estimates.confidence, dtype=th.float32, device=self.device)
         starts = range(0, size, self.margin_batch_size)
         parts = [slice(start, start + self.margin_batch_size) for start in starts]
-        return [DemonstrationSamples(rows_of(observations, part), plausible[part], confidence[part]) for part in parts]
+        # tensors have rows as arrays do
+        drawn: list[Any] = [take(observations, part) for part in parts]  # type: ignore[arg-type]
+        return [DemonstrationSamples(one, plausible[part], confidence[part]) for one, part in zip(drawn, parts, strict=True)]
 
     def _demonstration_loss(self, samples: DemonstrationSamples, q_values: th.Tensor, errors: th.Tensor) -> th.Tensor:
         """

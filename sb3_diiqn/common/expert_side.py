@@ -221,7 +221,6 @@ class ExpertSide:
 
     def _excluded_save_params(self) -> list[str]:
         excluded = [*super()._excluded_save_params(), "_expert", "_guidance", "_confidence_statistics"]  # type: ignore[misc]
-        excluded += ["_demonstration_generator", "_demonstrations", "_automatic_margin"]
         return excluded if isinstance(self.expert_data, (str, os.PathLike)) else [*excluded, "expert_data"]
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:

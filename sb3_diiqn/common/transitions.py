@@ -101,18 +101,6 @@ def with_further(observations: TensorObservations, also: TensorObservations | No
     return joint
 
 
-def rows_of(observations: TensorObservations, rows: slice) -> TensorObservations:
-    """
-    Take some of n observations.
-
-    :param observations: shape (n, ``*observation_shape``)
-    :param rows: which of them
-    """
-    if isinstance(observations, dict):
-        return {key: value[rows] for key, value in observations.items()}
-    return observations[rows]
-
-
 def _shared(own: TensorObservations, expert: TensorObservations, matched: np.ndarray) -> tuple[TensorObservations, th.Tensor]:
     """Return the agent's observations and those of the expert that differ from them, and the row of each one's."""
     example = next(iter(own.values())) if isinstance(own, dict) else own
