@@ -54,8 +54,10 @@ class ExpertDemonstration(ExpertSide):
     #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
     networks_warm_up = 8000
     networks_interval = 64
-    #: share of the training over which the weight of the margin loss falls to 0
+    #: share of the training over which the weight of the margin loss falls to 0, unless the guide is clearly better
     margin_fraction = 0.5
+    #: power of how clearly it is: after a few episodes, one of two equals often looks a little better
+    margin_sharpness = 3
     #: where no larger share of its weight is left, the margin loss is left out, and costs nothing
     least_margin_share = 0.01
     #: the expert's actions are estimated for so many updates at once
@@ -135,12 +137,16 @@ class ExpertDemonstration(ExpertSide):
         """
         Compute the weight of the margin loss, so that the expert is no limit.
 
-        It falls to 0 early, and before that where episodes that the guide leads do not return more than the agent's own.
+        It is 0 where episodes that the guide leads do not return more than the agent's own, and falls over time unless they
+        clearly do.
         """
         remaining = max(0.0, 1.0 - (1.0 - self._current_progress_remaining) / self.margin_fraction)
-        better = 1.0 if self._guidance is None else self._guidance.guide_is_better()
+        if self._guidance is None:
+            return self.margin_weight * remaining
         # none where the two are equal: what is merely as good as the guide is to find its own way
-        return self.margin_weight * remaining * max(0.0, 2.0 * better - 1.0)
+        better = max(0.0, 2.0 * self._guidance.guide_is_better() - 1.0)
+        lasting = better**self.margin_sharpness if self._guidance.has_compared() else 0.0
+        return self.margin_weight * better * max(remaining, lasting)
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:
         """Draw from the whole expert data, evenly; none where they would count for hardly anything."""

@@ -163,6 +163,10 @@ class ExpertGuidance:
         """Tell how probable it is that the guide does better than the agent; 1 if no episodes are led: nobody knows."""
         return 1.0 if self.leading is None else self.leading.returns.guide_is_better()
 
+    def has_compared(self) -> bool:
+        """Tell whether that is known from episodes."""
+        return self.leading is not None and self.leading.returns.are_known
+
     def statistics(self) -> dict[str, float]:
         """Summarise how guide and agent compare; nothing if no episodes are led."""
         return {} if self.leading is None else self.leading.returns.statistics()

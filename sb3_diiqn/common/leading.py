@@ -28,6 +28,8 @@ class ComparedReturns:
         self._window = window
         self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
         self._guide_is_better = 1.0
+        #: whether there are enough episodes of both kinds to compare
+        self.are_known = False
 
     def note(self, led: bool, episode_return: float) -> None:
         """
@@ -64,7 +66,8 @@ class ComparedReturns:
 
     def _compare(self) -> float:
         led, own = self.latest(led=True), self.latest(led=False)
-        if min(len(led), len(own)) < self.fewest:
+        self.are_known = min(len(led), len(own)) >= self.fewest
+        if not self.are_known:
             return 1.0
         difference = led.mean() - own.mean()
         error = sqrt(led.var(ddof=1) / len(led) + own.var(ddof=1) / len(own))

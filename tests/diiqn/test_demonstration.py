@@ -143,14 +143,21 @@ def test_it_counts_for_as_much_as_the_guide_is_better() -> None:
     model.learn(50)
     model._current_progress_remaining = 0.75
     returns = model._guidance.leading.returns
+    assert model._demonstration_weight() == pytest.approx(2.0 * 0.5), "nothing is known: it falls over time"
     for led, value in [(True, 1.0), (False, 0.0)] * 5:
         returns.note(led, value)
-    assert model._demonstration_weight() == pytest.approx(2.0 * 0.5 * 1.0), "it always returns more"
+    assert model._demonstration_weight() == pytest.approx(2.0, rel=1e-4), "it always returns more"
     returns.note(led=True, episode_return=0.0)
     returns.note(led=False, episode_return=1.0)
     better = returns.guide_is_better()
     assert 0.5 < better < 1.0
-    assert model._demonstration_weight() == pytest.approx(2.0 * 0.5 * (2 * better - 1))
+    clearly = 2 * better - 1
+    assert clearly**3 > 0.5
+    assert model._demonstration_weight() == pytest.approx(2.0 * clearly**4)
+    model._current_progress_remaining = 1.0
+    assert model._demonstration_weight() == pytest.approx(2.0 * clearly)
+    model._current_progress_remaining = 0.0
+    assert model._demonstration_weight() == pytest.approx(2.0 * clearly**4)
     for _ in range(500):
         returns.note(led=False, episode_return=2.0)
         returns.note(led=True, episode_return=1.0)
