@@ -161,7 +161,7 @@ class ExpertDemonstration(ExpertSide):
         size = self.demonstrations_at_once * self.margin_batch_size
         indices = self._demonstration_generator.integers(len(self.expert), size=size)  # type: ignore[arg-type]
         observations, next_observations = self._expert_tensors(indices)
-        estimates = self._estimate(indices, observations, next_observations)
+        estimates = estimate(self._voted_probabilities(indices, observations, next_observations))
         plausible = th.as_tensor(estimates.plausible, device=self.device)
         confidence = th.as_tensor(estimates.confidence, dtype=th.float32, device=self.device)
         starts = range(0, size, self.margin_batch_size)
@@ -218,6 +218,12 @@ class ExpertDemonstration(ExpertSide):
             estimated = self.inverse_dynamics.probabilities(observations, next_observations)
         knowledge: Any = self.knowledge
         return np.asarray(knowledge.action_probabilities(indices, self._n_actions(), estimated))
+
+    def _voted_probabilities(self, indices: np.ndarray, observations: Any, next_observations: Any) -> np.ndarray:
+        if self.inverse_dynamics is not None:
+            return self._action_probabilities(indices, observations, next_observations)
+        knowledge: Any = self.knowledge
+        return np.asarray(knowledge.voted_probabilities(indices, self._n_actions()))
 
     def _expert_tensors(self, indices: np.ndarray) -> tuple[TensorObservations, TensorObservations]:
         tensors: tuple[TensorObservations, TensorObservations]

@@ -20,8 +20,9 @@ _PAPER: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     # the published method
     "paper": _PAPER,
-    # the published method of HA-DIIQN, with its bridges followed in half of the exploration
-    "bridging": _PAPER | {"guidance_share": 0.5},
+    # the published method of HA-DIIQN; its bridges lead most episodes, and a margin loss imitates them, until the agent is
+    # better; from then on they are followed in half of the exploration
+    "bridging": _PAPER | {"guidance_share": 0.5, "led_episodes": 0.8, "margin_weight": 1.0, "margin": "auto"},
     # a clone of the expert leads most episodes, and a margin loss imitates the expert, until the agent is better; from then on
     # the clone leads most of the exploration
     "guided": _PAPER

@@ -163,6 +163,24 @@ class ExpertKnowledge:
         trust = equations.inference(self.inferred.error[indices], self.settings.max_inference_error)
         return mixed_with_chance(self.inferred.action[indices].clip(min=0), trust, n_actions)
 
+    def voted_probabilities(self, indices: np.ndarray, n_actions: int) -> np.ndarray:
+        """
+        Estimate what the expert does at the states where expert transitions start: the mean over all that start there.
+
+        Where it did different things, each has the share that it had. A transition of which nothing is known votes for no
+        action: what is known of few of them is not taken for what the expert does.
+
+        :param indices: expert transitions, shape (n,)
+        :param n_actions: number of the agent's actions
+        :return: shape (n, n_actions), rows add up to 1
+        """
+        states = self.matcher.state_of_observation[self.expert.observation_index[indices]]
+        distinct_states, number = np.unique(states, return_inverse=True)
+        source, transition = self.matcher.starting_at(distinct_states)
+        total = np.zeros((len(distinct_states), n_actions))
+        np.add.at(total, source, self.action_probabilities(transition, n_actions))
+        return np.asarray((total / total.sum(axis=1, keepdims=True))[number])
+
     def transitions(self, indices: np.ndarray) -> ExpertTransitions:
         """
         Look up expert transitions with the newest inference.

@@ -193,7 +193,7 @@ def test_without_guidance_it_explores_exactly_as_dqn_does(n_envs: int) -> None:
     arguments = {**CURIOUS, "learning_rate": 0.0}
     dqn = DQN("MlpPolicy", line_env(n_envs=n_envs), **arguments).learn(150)
     expected = global_random_state()
-    model = make(n_envs=n_envs, learning_rate=0.0, guidance_share=0.0).learn(150)
+    model = make(n_envs=n_envs, learning_rate=0.0, preset="paper").learn(150)
     assert global_random_state() == expected
     np.testing.assert_array_equal(model.replay_buffer.actions, dqn.replay_buffer.actions)
     assert (model.inspect_expert()["feasibility"] == INFEASIBLE).any()

@@ -50,7 +50,14 @@ def make_model(expert: ExpertObservations, n_envs: int = 1, **arguments: Any) ->
         similarity_threshold=1.0,
         bridge_length=LENGTH,
         bridge_gain=GAIN,
-        **{"buffer_size": 60 * n_envs, "max_training_count": 6, "max_inference_error": 1.0, "max_grad_norm": 1e9, **arguments},
+        **{
+            "preset": "paper",
+            "buffer_size": 60 * n_envs,
+            "max_training_count": 6,
+            "max_inference_error": 1.0,
+            "max_grad_norm": 1e9,
+            **arguments,
+        },
     )
     model.set_logger(Logger(None, []))
     return model

@@ -364,3 +364,29 @@ def test_an_unknown_metric_is_refused_at_once() -> None:
     expert = ExpertObservations.from_trajectories([np.zeros((3, 2), dtype=int)])
     with pytest.raises(ConfigurationError, match="similarity_metric='cosine' is unknown"):
         ExpertKnowledge(expert, GRID, InferenceSettings("cosine"))
+
+
+def test_transitions_from_the_same_state_vote() -> None:
+    here, there, elsewhere = [0, 0], [0, 3], [3, 0]
+    ways = [[here, there], [here, elsewhere], [here, there], [there, elsewhere]]
+    expert = ExpertObservations.from_trajectories([np.array(way) for way in ways])
+    knowledge = ExpertKnowledge(expert, GRID, InferenceSettings("range", max_inference_error=0.1))
+    everything = np.arange(4)
+    assert knowledge.voted_probabilities(everything, 4) == pytest.approx(np.full((4, 4), 0.25)), "nobody knows anything"
+
+    def go(start: list[int], end: list[int], action: int) -> None:
+        flags = np.zeros(1)
+        knowledge.observe(AgentTransitions(np.array([start]), np.array([end]), np.array([action]), flags, flags, flags))
+
+    go(here, elsewhere, 2)
+    few = [1 / 6, 1 / 6, 1 / 2, 1 / 6]
+    assert knowledge.voted_probabilities(everything, 4) == pytest.approx(np.array([few, few, few, [0.25] * 4]))
+    assert knowledge.action_probabilities(np.array([1]), 4).tolist() == [[0, 0, 1, 0]], "of itself it is sure"
+
+    go(here, there, 1)
+    go(there, elsewhere, 3)
+    known = [0, 2 / 3, 1 / 3, 0]
+    assert knowledge.voted_probabilities(everything, 4) == pytest.approx(np.array([known, known, known, [0, 0, 0, 1]]))
+    assert knowledge.voted_probabilities(np.array([3, 0, 3]), 4) == pytest.approx(
+        np.array([[0, 0, 0, 1], known, [0, 0, 0, 1]])
+    )
