@@ -164,7 +164,7 @@ class ExpertGuidance:
         return 1.0 if self.leading is None else self.leading.returns.guide_is_better()
 
     def has_compared(self) -> bool:
-        """Tell whether that is known from episodes."""
+        """Tell whether enough episodes of guide and agent have ended to compare them."""
         return self.leading is not None and self.leading.returns.are_known
 
     def statistics(self) -> dict[str, float]:

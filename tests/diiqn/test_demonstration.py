@@ -138,6 +138,21 @@ def test_an_automatic_margin_is_twice_the_mean_error_and_so_is_the_weight() -> N
     assert float(loss) == pytest.approx(0.4 * 3.0 * 0.5 * (1.0 + 0.4))
 
 
+def test_what_the_expert_rarely_does_is_not_imitated() -> None:
+    """At the second state it went back once and on three times: all four are imitated as going on."""
+    expert = ExpertObservations.from_trajectories([walk([0, 1, 0, 1, 2]), walk([0, 1, 2]), walk([0, 1, 2])])
+    model = make(expert_data=expert, margin_weight=1.0, exploration_fraction=1.0, exploration_final_eps=1.0).learn(300)
+    back = 1
+    assert model.estimate_actions(np.array([back])).plausible[0].tolist() == [True, False]
+    model._current_progress_remaining = 1.0
+    drawn = model._estimate_demonstrations()
+    second = th.cat([(batch.observations == th.as_tensor(walk([1]))).all(dim=1) for batch in drawn])
+    assert second.float().mean() == pytest.approx(0.5, abs=0.1), "it is every second transition"
+    plausible = th.cat([batch.plausible for batch in drawn])[second]
+    assert (plausible[:, RIGHT] & ~plausible[:, LEFT]).all()
+    assert th.cat([batch.confidence for batch in drawn])[second].numpy() == pytest.approx(0.5), "three of four, beyond chance"
+
+
 def test_it_counts_for_as_much_as_the_guide_is_better() -> None:
     model = make(preset="guided", margin_weight=2.0)
     model.learn(50)
