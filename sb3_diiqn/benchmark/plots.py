@@ -260,4 +260,5 @@ def _legend(figure: Figure, axes: Iterable[Any]) -> None:
     known: dict[str, Any] = {}
     for axis in axes:
         known |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=min(len(known), max(2, int(figure.get_figwidth() // 3))))
+    columns = max(2, int(figure.get_figwidth() // 3))
+    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=min(len(known), columns))
