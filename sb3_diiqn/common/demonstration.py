@@ -131,7 +131,7 @@ class ExpertDemonstration(ExpertSide):
 
         :param indices: expert transitions, shape (n,)
         """
-        return self._estimate(indices, *self._expert_tensors(indices))
+        return estimate(self._action_probabilities(indices, *self._expert_tensors(indices)))
 
     def _demonstration_weight(self) -> float:
         """
@@ -208,9 +208,6 @@ class ExpertDemonstration(ExpertSide):
         if self.cloned_policy is None or self._n_batches == 0:
             return None
         return self.cloned_policy.probabilities(to_tensors(self.replay_buffer, observations, self._vec_normalize_env))
-
-    def _estimate(self, indices: np.ndarray, observations: Any, next_observations: Any) -> ActionEstimates:
-        return estimate(self._action_probabilities(indices, observations, next_observations))
 
     def _action_probabilities(self, indices: np.ndarray, observations: Any, next_observations: Any) -> np.ndarray:
         estimated = None

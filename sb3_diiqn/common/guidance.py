@@ -165,7 +165,7 @@ class ExpertGuidance:
 
     def has_compared(self) -> bool:
         """Tell whether enough episodes of guide and agent have ended to compare them."""
-        return self.leading is not None and self.leading.returns.are_known
+        return self.leading is not None and self.leading.returns.are_known()
 
     def statistics(self) -> dict[str, float]:
         """Summarise how guide and agent compare; nothing if no episodes are led."""

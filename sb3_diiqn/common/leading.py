@@ -27,9 +27,7 @@ class ComparedReturns:
     def __init__(self, window: int = 15, memory: int = 500) -> None:
         self._window = window
         self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
-        self._guide_is_better = 1.0
-        #: whether there are enough episodes of both kinds to compare
-        self.are_known = False
+        self._guide_is_better: float | None = None
 
     def note(self, led: bool, episode_return: float) -> None:
         """
@@ -56,7 +54,11 @@ class ComparedReturns:
         The difference of the two means is taken to be normally distributed around the one that was seen, with the sum of their
         squared standard errors as its variance.
         """
-        return self._guide_is_better
+        return 1.0 if self._guide_is_better is None else self._guide_is_better
+
+    def are_known(self) -> bool:
+        """Tell whether there are enough episodes of both kinds to compare."""
+        return self._guide_is_better is not None
 
     def statistics(self) -> dict[str, float]:
         """Return the mean returns, as far as there are any, and how probable it is that the guide is better."""
@@ -64,11 +66,10 @@ class ComparedReturns:
         known = {name: float(np.mean(values)) for name, values in returns.items() if len(values)}
         return {**known, "guide_is_better": self.guide_is_better()}
 
-    def _compare(self) -> float:
+    def _compare(self) -> float | None:
         led, own = self.latest(led=True), self.latest(led=False)
-        self.are_known = min(len(led), len(own)) >= self.fewest
-        if not self.are_known:
-            return 1.0
+        if min(len(led), len(own)) < self.fewest:
+            return None
         difference = led.mean() - own.mean()
         error = sqrt(led.var(ddof=1) / len(led) + own.var(ddof=1) / len(own))
         if error == 0:

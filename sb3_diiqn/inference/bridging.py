@@ -221,8 +221,7 @@ class BridgingKnowledge(ExpertKnowledge):
 
     def _reconsider(self, transitions: np.ndarray) -> None:
         """Decide anew about expert transitions whose error, evidence or bridge may have changed."""
-        states = self.matcher.state_of_observation[self.expert.observation_index[transitions]]
-        tried = self.tried.sufficient(states, self.bridging.infeasibility_evidence)
+        tried = self.tried.sufficient(self._starts(transitions), self.bridging.infeasibility_evidence)
         feasibility = classify(self.inferred.error[transitions], tried, self.bridging.infeasibility_threshold)
         self.feasibility[transitions] = feasibility
         self._bridged[transitions] = (feasibility == Feasibility.INFEASIBLE) & (self.bridges.length[transitions] > 0)

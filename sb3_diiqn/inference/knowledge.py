@@ -174,8 +174,7 @@ class ExpertKnowledge:
         :param n_actions: number of the agent's actions
         :return: shape (n, n_actions), rows add up to 1
         """
-        states = self.matcher.state_of_observation[self.expert.observation_index[indices]]
-        distinct_states, number = np.unique(states, return_inverse=True)
+        distinct_states, number = np.unique(self._starts(indices), return_inverse=True)
         source, transition = self.matcher.starting_at(distinct_states)
         total = np.zeros((len(distinct_states), n_actions))
         np.add.at(total, source, self.action_probabilities(transition, n_actions))
@@ -272,6 +271,10 @@ class ExpertKnowledge:
     def _at_once(self) -> int:
         """How many agent transitions to compare at once, which bounds the memory for their neighbours."""
         return self.matcher.at_once
+
+    def _starts(self, indices: np.ndarray) -> np.ndarray:
+        """Look up the states that expert transitions start at, shape (n,)."""
+        return np.asarray(self.matcher.state_of_observation[self.expert.observation_index[indices]])
 
     def _observe(self, agent: AgentTransitions) -> np.ndarray:
         n = len(agent.actions)
