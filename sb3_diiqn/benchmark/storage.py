@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -157,6 +158,7 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file such that it is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+    # of another name in every process: several may run parts of one suite into the same folder
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import yaml
 from sb3_diiqn.benchmark.__main__ import main
 from sb3_diiqn.benchmark.backends import local_backend
 from sb3_diiqn.benchmark.jobs import Job, message, run_jobs
-from sb3_diiqn.benchmark.storage import ResultFolder
+from sb3_diiqn.benchmark.storage import ResultFolder, write_json
 from sb3_diiqn.benchmark.suite import Cell, load_suite
 
 REPOSITORY = Path(__file__).parents[2]
@@ -72,6 +73,16 @@ def copied(finished: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Two processes may run parts of one suite into the same folder, and both write its suite.json."""
+    path = tmp_path / "suite.json"
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(lambda number: write_json(path, [number] * 1000), range(200)))
+    assert len(written) == 200
+    assert len(set(json.loads(path.read_text()))) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["suite.json"]
 
 
 def test_finished_suite(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
