@@ -101,6 +101,14 @@ class LineEnv(gymnasium.Env[Any, Any]):
         return self.show(self.state), float(arrived) - 0.1, arrived, self.n_steps >= self.time_limit, {}
 
 
+class Unpaid(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Nothing is ever paid."""
+
+    def step(self, action: Any) -> Any:
+        observation, _, *others = self.env.step(action)
+        return (observation, 0.0, *others)
+
+
 def walk(states: Any, look: str = "vector") -> Any:
     """
     What these states look like, one after the other.

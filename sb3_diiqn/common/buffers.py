@@ -49,6 +49,8 @@ class ImitationSamples(NamedTuple):
     """The agent's transitions, as Stable-Baselines3 samples them."""
     expert: ExpertSamples
     """The expert's transitions that some of them were matched with."""
+    guided: th.Tensor
+    """Which of the agent's actions were the guide's, shape (batch_size,), bool."""
 
 
 def to_tensors(buffer: Any, observations: Observations, env: VecNormalize | None) -> TensorObservations:
@@ -102,6 +104,8 @@ class ExpertMatchingMixin:
         self.expert_reward = expert_reward
         #: index of the expert transition that each stored transition was matched with, shape (buffer_size, n_envs)
         self.expert_indices = np.full((self.buffer_size, self.n_envs), NO_MATCH, dtype=np.int32)
+        #: whether the action of each stored transition was the guide's, shape (buffer_size, n_envs)
+        self.guided = np.zeros((self.buffer_size, self.n_envs), dtype=bool)
         self._n_pending = 0
         self._drawn = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
@@ -111,6 +115,14 @@ class ExpertMatchingMixin:
         self._n_pending += 1
         if self._n_pending * self.n_envs >= self.max_pending or self._n_pending == self.buffer_size:
             self.match_pending()
+
+    def note_guided(self, guided: np.ndarray) -> None:
+        """
+        Note which actions of the transitions that were stored last were the guide's.
+
+        :param guided: shape (n_envs,), bool
+        """
+        self.guided[self.pos - 1] = guided
 
     def match_pending(self, at_least: int = 1) -> None:
         """
@@ -129,6 +141,7 @@ class ExpertMatchingMixin:
         """Empty the buffer; what was learned about the expert stays."""
         super().reset()  # type: ignore[misc]
         self.expert_indices[:] = NO_MATCH
+        self.guided[:] = False
         self._n_pending = 0
 
     def sample_with_expert(self, batch_size: int, env: VecNormalize | None = None) -> ImitationSamples:
@@ -143,7 +156,8 @@ class ExpertMatchingMixin:
         age = (self.pos - 1 - self._drawn[0]) % self.buffer_size
         if age.min() < self._n_pending:
             self.match_pending()
-        return ImitationSamples(agent, self._expert_samples(*self._drawn, env))
+        guided = self.to_torch(self.guided[self._drawn])  # type: ignore[attr-defined]
+        return ImitationSamples(agent, self._expert_samples(*self._drawn, env), guided)
 
     def drawn_steps(self, env: VecNormalize | None = None) -> tuple[TensorObservations, th.Tensor, TensorObservations]:
         """

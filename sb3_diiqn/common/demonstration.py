@@ -40,6 +40,7 @@ class ExpertDemonstration(ExpertSide):
     batch_size: int
     double_q: bool
     guide: str
+    imitate_guide: bool
     inference: str
     margin: Margin
     margin_batch_size: int
@@ -178,12 +179,27 @@ class ExpertDemonstration(ExpertSide):
         :param q_values: Q(s_e, .), shape (n, n_actions)
         :param errors: absolute temporal-difference errors of the agent's transitions, shape (batch_size,)
         """
+        if self.margin == "auto":
+            self._automatic_margin.note(errors)
+        return self._margin_loss(q_values, samples.plausible, samples.confidence)
+
+    def _guide_loss(self, actions: th.Tensor, guided: th.Tensor, q_values: th.Tensor) -> th.Tensor:
+        """
+        Compute the margin losses where the guide has chosen the agent's action, which it has for a reason.
+
+        :param actions: a_a, shape (batch_size, 1)
+        :param guided: which of them were the guide's, shape (batch_size,), bool
+        :param q_values: Q(s_a, .), shape (batch_size, n_actions)
+        """
+        taken = th.zeros_like(q_values, dtype=th.bool).scatter_(1, actions, True)
+        return self._margin_loss(q_values, taken, guided.float())
+
+    def _margin_loss(self, q_values: th.Tensor, plausible: th.Tensor, confidence: th.Tensor) -> th.Tensor:
         margin, scale = self.margin, 1.0
         if margin == "auto":
-            self._automatic_margin.note(errors)
             margin, scale = self._automatic_margin.margin, self._automatic_margin.weight
-        losses = margin_losses(q_values, samples.plausible, margin)
-        return scale * self._demonstration_weight() * (samples.confidence * losses).mean()
+        losses = margin_losses(q_values, plausible, margin)
+        return scale * self._demonstration_weight() * (confidence * losses).mean()
 
     def _train_networks(self) -> None:
         """Let the networks beside the Q-network learn."""

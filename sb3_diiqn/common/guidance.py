@@ -112,6 +112,8 @@ class ExpertGuidance:
         self.length = settings.guidance_length
         self._generator = np.random.default_rng(seed)
         self._guided = np.zeros(n_envs, dtype=bool)
+        #: in which environments the last action was the follower's, shape (n_envs,), bool
+        self.has_chosen = np.zeros(n_envs, dtype=bool)
         self._episode_start = np.ones(n_envs, dtype=bool)
 
     def remaining_exploration_rate(self, exploration_rate: float) -> float:
@@ -138,11 +140,13 @@ class ExpertGuidance:
             self.leading.begin(self._episode_start, progress_remaining)
         self._draw_stretches(self.share * exploration_rate)
         environments = np.flatnonzero(self._guided)
+        self.has_chosen = np.zeros_like(self._guided)
         if len(environments) == 0:
             return actions
         guided = self.follower.actions(take(observations, environments), environments)
         # where the expert's action is not known yet, trying some is what makes it known
         tried = self._generator.integers(self.n_actions, size=len(environments))
+        self.has_chosen[environments] = guided != NO_ACTION
         actions = actions.copy()
         actions[environments] = np.where(guided == NO_ACTION, tried, guided)
         return actions

@@ -78,6 +78,8 @@ class ImplicitImitation(ExpertDemonstration):
             loss = loss + self._demonstration_loss(
                 demonstration, q_values[-len(demonstration.confidence) :], errors[:batch_size]
             )
+            if self.imitate_guide:
+                loss = loss + self._guide_loss(agent.actions, samples.guided, q_values[:batch_size])
         self._optimize(loss)
         self._train_networks()
         return float(loss.item())
@@ -198,6 +200,7 @@ class ImplicitImitation(ExpertDemonstration):
     ) -> None:
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)  # type: ignore[misc]
         if self._guidance is not None:
+            replay_buffer.note_guided(self._guidance.has_chosen)
             rewards = reward if self._vec_normalize_env is None else self._vec_normalize_env.get_original_reward()
             self._guidance.note_step(rewards, dones, has_learned=self._n_updates > 0)
 

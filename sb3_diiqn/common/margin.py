@@ -24,12 +24,14 @@ class DemonstrationSettings:
     :param margin: by how much the expert's action is to be valued above others, in units of the reward, positive; or
         ``"auto"``, see :class:`AutomaticMargin`
     :param margin_batch_size: expert transitions per update, at least 1
+    :param imitate_guide: whether the guide's actions in the agent's own transitions are imitated, too
     """
 
     inference: str
     margin_weight: float
     margin: Margin
     margin_batch_size: int
+    imitate_guide: bool
 
     def __post_init__(self) -> None:
         require(self.inference in INFERENCES, "inference", self.inference, f"one of {', '.join(map(repr, INFERENCES))}")
@@ -38,6 +40,7 @@ class DemonstrationSettings:
         require(positive, "margin", self.margin, "positive, or 'auto'")
         whole = isinstance(self.margin_batch_size, int) and self.margin_batch_size >= 1
         require(whole, "margin_batch_size", self.margin_batch_size, "a whole number of at least 1")
+        require(isinstance(self.imitate_guide, bool), "imitate_guide", self.imitate_guide, "True or False")
 
 
 class AutomaticMargin:

@@ -14,6 +14,7 @@ _PAPER: dict[str, Any] = {
     "led_episodes": 0.0,
     "margin_weight": 0.0,
     "margin": 0.8,
+    "imitate_guide": False,
 }
 
 #: For each preset, the arguments that it sets where the user leaves them None.
@@ -22,7 +23,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": _PAPER,
     # the published method of HA-DIIQN; its bridges lead most episodes, and a margin loss imitates them, until the agent is
     # better; from then on they are followed in half of the exploration
-    "bridging": _PAPER | {"guidance_share": 0.5, "led_episodes": 0.8, "margin_weight": 1.0, "margin": "auto"},
+    "bridging": _PAPER
+    | {
+        "guidance_share": 0.5,
+        "led_episodes": 0.8,
+        "margin_weight": 1.0,
+        "margin": "auto",
+        # what to do halfway on a bridge is nowhere in the recording
+        "imitate_guide": True,
+    },
     # a clone of the expert leads most episodes, and a margin loss imitates the expert, until the agent is better; from then on
     # the clone leads most of the exploration
     "guided": _PAPER

@@ -72,6 +72,8 @@ class DIIQN(ImplicitImitation, DQN):
     :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``:
         twice the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
     :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
+    :param imitate_guide: whether the margin loss also imitates what the guide did in the agent's own transitions: the
+        recording does not show what comes halfway on a bridge
     :param double_q: double Q-learning (van Hasselt et al. 2016, arXiv 1509.06461): the Q-network chooses the next action, the
         target network values it; also without expert data, which then is no longer DQN to the bit. Not in the paper
     :raises ConfigurationError: if an argument is out of range or does not go together with another
@@ -124,6 +126,7 @@ class DIIQN(ImplicitImitation, DQN):
         margin_weight: float | None = None,
         margin: Margin | None = None,
         margin_batch_size: int = 16,
+        imitate_guide: bool | None = None,
         double_q: bool = False,
     ) -> None:
         super().__init__(
@@ -173,6 +176,7 @@ class DIIQN(ImplicitImitation, DQN):
             margin_weight=margin_weight,
             margin=margin,
             margin_batch_size=margin_batch_size,
+            imitate_guide=imitate_guide,
             double_q=double_q,
         )
         if _init_setup_model:

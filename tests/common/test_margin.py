@@ -59,7 +59,13 @@ def test_a_margin_can_be_automatic() -> None:
     DemonstrationSettings(**{**GOOD, "margin": "auto"})
 
 
-GOOD: dict[str, Any] = {"inference": "nearest", "margin_weight": 1.0, "margin": 0.8, "margin_batch_size": 16}
+GOOD: dict[str, Any] = {
+    "inference": "nearest",
+    "margin_weight": 1.0,
+    "margin": 0.8,
+    "margin_batch_size": 16,
+    "imitate_guide": False,
+}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,7 @@ GOOD: dict[str, Any] = {"inference": "nearest", "margin_weight": 1.0, "margin": 
         ("margin", "wide"),
         ("margin_batch_size", 0),
         ("margin_batch_size", 1.5),
+        ("imitate_guide", 1),
     ],
 )
 def test_bad_settings_are_named(name: str, value: Any) -> None:

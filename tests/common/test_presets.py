@@ -50,7 +50,7 @@ def test_by_default_hadiiqn_follows_bridges() -> None:
     model = make(HADIIQN)
     assert model.preset == "bridging"
     assert model.guidance_share == 0.5 and type(model._guidance.follower) is BridgingPolicy
-    assert (model.led_episodes, model.margin_weight, model.margin) == (0.8, 1.0, "auto")
+    assert (model.led_episodes, model.margin_weight, model.margin, model.imitate_guide) == (0.8, 1.0, "auto", True)
     assert model.cloned_policy is None and model.inverse_dynamics is None
 
 

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
-from gymnasium import Wrapper
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.common.demonstration import DemonstrationSamples
 from sb3_diiqn.inference import NO_ACTION, ActionEstimates, ExpertFollower
-from tests.helpers import LEFT, LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
+from tests.helpers import LEFT, LENGTH, RIGHT, TINY, LineEnv, Unpaid, right_walks, walk
 
 needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stable-Baselines3 has no n-step returns")
 INVERSE: dict[str, Any] = {"inference": "inverse_dynamics", "margin_weight": 1.0}
@@ -28,14 +27,6 @@ CLONE: dict[str, Any] = {
 }
 #: For each network beside the Q-network, arguments that bring it about.
 NETWORKS: dict[str, dict[str, Any]] = {"inverse_dynamics": INVERSE, "cloned_policy": CLONE}
-
-
-class Unpaid(Wrapper[Any, Any, Any, Any]):
-    """Nothing is ever paid."""
-
-    def step(self, action: Any) -> Any:
-        observation, _, *others = self.env.step(action)
-        return (observation, 0.0, *others)
 
 
 def make(look: str = "vector", n_envs: int = 1, **arguments: Any) -> DIIQN:
