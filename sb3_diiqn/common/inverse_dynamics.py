@@ -21,7 +21,25 @@ class InverseDynamics(ActionClassifier):
     the same batches. It is given s and s', and sees the features of s and the difference of the features of s' and s; with
     images and planes, the features of a taller stack: s, and above it the difference of s' and s, where small things that move
     show.
+
+    What the agent likes to do says nothing about the expert. Where several actions have the same effect, the network learns
+    how often the agent takes each of them; what it says is divided by the agent's shares of the actions, so that all of them
+    are equally likely.
+
+    :param observation_space: the environment's observation space
+    :param n_actions: number of the agent's actions
     """
+
+    #: weight of a new batch in the running mean of the shares
+    step_size = 0.01
+    #: part of an even share below which none is taken to be: the network's answer about what is never done is no zero either
+    least_share = 0.02
+
+    def __init__(self, observation_space: spaces.Space[Any], n_actions: int) -> None:
+        super().__init__(observation_space, n_actions)
+        #: how large a part of the agent's actions each is of late, shape (n_actions,)
+        self.action_shares: th.Tensor
+        self.register_buffer("action_shares", th.full((n_actions,), 1.0 / n_actions))
 
     def learn(self, observations: TensorObservations, actions: th.Tensor, next_observations: TensorObservations) -> float:
         """
@@ -32,7 +50,21 @@ class InverseDynamics(ActionClassifier):
         :param next_observations: what it saw next, shape (n, ``*observation_shape``)
         :return: the cross-entropy
         """
-        return self._descend(actions.squeeze(1), observations, next_observations)
+        taken = actions.squeeze(1)
+        shares = th.bincount(taken, minlength=len(self.action_shares)) / len(taken)
+        self.action_shares.lerp_(shares, self.step_size)
+        return self._descend(taken, observations, next_observations)
+
+    def probabilities(self, *observations: TensorObservations) -> np.ndarray:
+        """
+        Compute how likely each action is, if none is more likely than another before one sees what came of it.
+
+        :param observations: s and s', each of shape (n, ``*observation_shape``)
+        :return: shape (n, n_actions), float32
+        """
+        shares = self.action_shares.clamp_min(self.least_share / len(self.action_shares)).cpu().numpy()
+        likelihoods = super().probabilities(*observations) / shares
+        return np.asarray(likelihoods / likelihoods.sum(axis=1, keepdims=True))
 
     def _make_extractor(self) -> tuple[nn.Module, int]:
         #: along which one observation lies above the other, None if they are no images and no planes

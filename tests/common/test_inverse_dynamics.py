@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch as th
@@ -14,20 +16,22 @@ N_ACTIONS = 3
 STEPS = th.tensor([[0.0, 0.0], [0.01, 0.0], [0.0, -0.01]])
 
 
-def walks(n: int, seed: int, steps: th.Tensor = STEPS) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
-    """Small steps in a large plane, with a little noise."""
+def walks(
+    n: int, seed: int, steps: th.Tensor = STEPS, likes: tuple[float, ...] = (1.0,) * N_ACTIONS
+) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+    """Small steps in a large plane, with a little noise, by an agent that likes some actions more than others."""
     generator = th.Generator().manual_seed(seed)
     observations = 10 * th.rand((n, 2), generator=generator)
-    actions = th.randint(N_ACTIONS, (n, 1), generator=generator)
+    actions = th.multinomial(th.tensor(likes), n, replacement=True, generator=generator)[:, None]
     noise = 0.001 * th.randn((n, 2), generator=generator)
     return observations, actions, observations + steps[actions[:, 0]] + noise
 
 
-def trained(space: spaces.Space[object], updates: int = 300, steps: th.Tensor = STEPS) -> InverseDynamics:
+def trained(space: spaces.Space[object], updates: int = 300, *how: Any) -> InverseDynamics:
     th.manual_seed(0)
     network = InverseDynamics(space, N_ACTIONS)
     for seed in range(updates):
-        network.learn(*walks(32, seed, steps))
+        network.learn(*walks(32, seed, *how))
     return network
 
 
@@ -42,14 +46,26 @@ def test_small_differences_between_large_values_are_told_apart() -> None:
     assert (probabilities.argmax(axis=1) == actions[:, 0].numpy()).mean() > 0.95
 
 
-def test_actions_of_equal_effect_share_the_probability() -> None:
-    """Actions 0 and 1 stand still, 2 does not: of what stands still each of them is as likely as the other."""
+@pytest.mark.parametrize("likes", [(1.0, 1.0, 1.0), (8.0, 1.0, 1.0), (1.0, 6.0, 3.0)])
+def test_actions_of_equal_effect_share_the_probability(likes: tuple[float, ...]) -> None:
+    """Actions 0 and 1 stand still, 2 does not: each of the two is as likely as the other, whichever the agent likes more."""
     steps = th.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, -0.01]])
     observations, actions, following = walks(300, 10_000, steps)
-    probabilities = trained(PLANE, steps=steps).probabilities(observations, following)
+    network = trained(PLANE, 500, steps, likes)
+    np.testing.assert_allclose(network.action_shares, np.array(likes) / sum(likes), atol=0.05)
+    probabilities = network.probabilities(observations, following)
     still = actions[:, 0].numpy() < 2
-    np.testing.assert_allclose(probabilities[still].mean(axis=0), [0.5, 0.5, 0], atol=0.06)
+    np.testing.assert_allclose(probabilities[still].mean(axis=0), [0.5, 0.5, 0], atol=0.1)
     assert probabilities[~still, 2].mean() > 0.9
+
+
+def test_an_action_that_was_not_taken_is_not_named() -> None:
+    network = trained(PLANE, 1000, STEPS, (1.0, 1.0, 0.0))
+    assert network.action_shares[2] < 1e-3
+    observations, actions, following = walks(300, 10_000, STEPS, (1.0, 1.0, 0.0))
+    probabilities = network.probabilities(observations, following)
+    assert np.isfinite(probabilities).all()
+    assert (probabilities.argmax(axis=1) == actions[:, 0].numpy()).mean() > 0.95
 
 
 def test_estimating_changes_nothing() -> None:
