@@ -228,7 +228,7 @@ class ExpertDemonstration(ExpertSide):
     def _action_probabilities(self, indices: np.ndarray, observations: Any, next_observations: Any) -> np.ndarray:
         estimated = None
         if self.inverse_dynamics is not None:
-            estimated = self.inverse_dynamics.probabilities(observations, next_observations)
+            estimated = self.inverse_dynamics.likelihoods(observations, next_observations)
         knowledge: Any = self.knowledge
         return np.asarray(knowledge.action_probabilities(indices, self._n_actions(), estimated))
 

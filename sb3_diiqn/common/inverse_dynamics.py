@@ -23,8 +23,7 @@ class InverseDynamics(ActionClassifier):
     show.
 
     What the agent likes to do says nothing about the expert. Where several actions have the same effect, the network learns
-    how often the agent takes each of them; what it says is divided by the agent's shares of the actions, so that all of them
-    are equally likely.
+    how often the agent takes each of them; divided by the agent's shares of the actions all of them are equally likely.
 
     :param observation_space: the environment's observation space
     :param n_actions: number of the agent's actions
@@ -55,15 +54,19 @@ class InverseDynamics(ActionClassifier):
         self.action_shares.lerp_(shares, self.step_size)
         return self._descend(taken, observations, next_observations)
 
-    def probabilities(self, *observations: TensorObservations) -> np.ndarray:
+    def likelihoods(self, observations: TensorObservations, next_observations: TensorObservations) -> np.ndarray:
         """
-        Compute how likely each action is, if none is more likely than another before one sees what came of it.
+        Compute how likely what came of it is with each action, up to a factor, whatever the agent likes to do.
 
-        :param observations: s and s', each of shape (n, ``*observation_shape``)
-        :return: shape (n, n_actions), float32
+        By Bayes' rule p(s' | s, a) is p(a | s, s') / p(a | s) up to a factor; for p(a | s), how often the agent takes the
+        action anywhere is good enough.
+
+        :param observations: s, shape (n, ``*observation_shape``)
+        :param next_observations: s', shape (n, ``*observation_shape``)
+        :return: shape (n, n_actions), float32, rows add up to 1
         """
         shares = self.action_shares.clamp_min(self.least_share / len(self.action_shares)).cpu().numpy()
-        likelihoods = super().probabilities(*observations) / shares
+        likelihoods = self.probabilities(observations, next_observations) / shares
         return np.asarray(likelihoods / likelihoods.sum(axis=1, keepdims=True))
 
     def _make_extractor(self) -> tuple[nn.Module, int]:

@@ -47,25 +47,25 @@ def test_small_differences_between_large_values_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("likes", [(1.0, 1.0, 1.0), (8.0, 1.0, 1.0), (1.0, 6.0, 3.0)])
-def test_actions_of_equal_effect_share_the_probability(likes: tuple[float, ...]) -> None:
+def test_actions_of_equal_effect_are_equally_likely(likes: tuple[float, ...]) -> None:
     """Actions 0 and 1 stand still, 2 does not: each of the two is as likely as the other, whichever the agent likes more."""
     steps = th.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, -0.01]])
     observations, actions, following = walks(300, 10_000, steps)
     network = trained(PLANE, 500, steps, likes)
     np.testing.assert_allclose(network.action_shares, np.array(likes) / sum(likes), atol=0.05)
-    probabilities = network.probabilities(observations, following)
+    likelihoods = network.likelihoods(observations, following)
     still = actions[:, 0].numpy() < 2
-    np.testing.assert_allclose(probabilities[still].mean(axis=0), [0.5, 0.5, 0], atol=0.1)
-    assert probabilities[~still, 2].mean() > 0.9
+    np.testing.assert_allclose(likelihoods[still].mean(axis=0), [0.5, 0.5, 0], atol=0.1)
+    assert likelihoods[~still, 2].mean() > 0.9
 
 
 def test_an_action_that_was_not_taken_is_not_named() -> None:
     network = trained(PLANE, 1000, STEPS, (1.0, 1.0, 0.0))
     assert network.action_shares[2] < 1e-3
     observations, actions, following = walks(300, 10_000, STEPS, (1.0, 1.0, 0.0))
-    probabilities = network.probabilities(observations, following)
-    assert np.isfinite(probabilities).all()
-    assert (probabilities.argmax(axis=1) == actions[:, 0].numpy()).mean() > 0.95
+    likelihoods = network.likelihoods(observations, following)
+    assert np.isfinite(likelihoods).all()
+    assert (likelihoods.argmax(axis=1) == actions[:, 0].numpy()).mean() > 0.95
 
 
 def test_estimating_changes_nothing() -> None:
