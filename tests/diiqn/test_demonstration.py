@@ -90,6 +90,19 @@ def test_the_network_sees_what_the_agent_sees() -> None:
     assert model.estimate_actions(np.arange(LENGTH - 1)).plausible.tolist() == [[False, True]] * (LENGTH - 1)
 
 
+def test_what_the_agent_likes_to_do_is_not_taken_for_the_expert_s_doing() -> None:
+    model = make(**INVERSE).learn(100)
+    indices = np.arange(LENGTH - 1)
+    tensors = model._expert_tensors(indices)
+    network = model.inverse_dynamics
+    assert network is not None
+    network.action_shares[:] = th.tensor([0.8, 0.2])
+    expected = network.probabilities(*tensors) / [0.8, 0.2]
+    expected /= expected.sum(axis=1, keepdims=True)
+    for probabilities in (model._action_probabilities, model._voted_probabilities):
+        np.testing.assert_allclose(probabilities(indices, *tensors), expected, rtol=1e-5)
+
+
 # --- the margin loss ----------------------------------------------------------------------------------------------------------
 
 
