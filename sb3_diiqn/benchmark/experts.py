@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, settings_hash
 from sb3_diiqn.benchmark.training import CurveRecorder, GreedyEvaluation, make_model
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.expert.storage import replacing
 from sb3_diiqn.record import make_environment, read_actions, record_expert, write_actions
 
 
@@ -51,9 +51,8 @@ def train_policy(recipe: ExpertRecipe, folder: Path) -> dict[str, Any]:
         model.learn(training["n_timesteps"], callback=recorder)
     chosen = recorder.choose(recipe.environment)
     model.policy.load_state_dict(recorder.checkpoints[chosen])
-    temporary = path.with_name(f"{path.stem}.tmp.zip")
-    model.save(temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        model.save(temporary)
     known = {"steps": recorder.greedy["step"][chosen], "greedy_return": recorder.greedy["mean"][chosen]}
     write_json(path.with_suffix(".json"), known)
     return known

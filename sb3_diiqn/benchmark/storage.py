@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any, Literal
 
 from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, Suite, parse_suite
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.expert.storage import replacing
 
 FORMAT = 1
 """Version of the cell files; files of another version count as broken."""
@@ -158,7 +157,5 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file such that it is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # of another name in every process: several may run parts of one suite into the same folder
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -49,8 +49,6 @@ class ImitationSamples(NamedTuple):
     """The agent's transitions, as Stable-Baselines3 samples them."""
     expert: ExpertSamples
     """The expert's transitions that some of them were matched with."""
-    guided: th.Tensor
-    """Which of the agent's actions were the guide's, shape (batch_size,), bool."""
 
 
 def to_tensors(buffer: Any, observations: Observations, env: VecNormalize | None) -> TensorObservations:
@@ -156,8 +154,7 @@ class ExpertMatchingMixin:
         age = (self.pos - 1 - self._drawn[0]) % self.buffer_size
         if age.min() < self._n_pending:
             self.match_pending()
-        guided = self.to_torch(self.guided[self._drawn])  # type: ignore[attr-defined]
-        return ImitationSamples(agent, self._expert_samples(*self._drawn, env), guided)
+        return ImitationSamples(agent, self._expert_samples(*self._drawn, env))
 
     def drawn_steps(self, env: VecNormalize | None = None) -> tuple[TensorObservations, th.Tensor, TensorObservations]:
         """
@@ -175,6 +172,10 @@ class ExpertMatchingMixin:
 
         actions = self.to_torch(self.actions[steps, envs]).long()  # type: ignore[attr-defined]
         return drawn(self.observations), actions, drawn(self.next_observations)
+
+    def drawn_guided(self) -> th.Tensor:
+        """Tell which actions of the last drawn transitions were the guide's, shape (n,), bool."""
+        return self.to_torch(self.guided[self._drawn])  # type: ignore[attr-defined, no-any-return]
 
     def expert_tensors(
         self, indices: np.ndarray, env: VecNormalize | None = None

@@ -79,7 +79,7 @@ class ImplicitImitation(ExpertDemonstration):
                 demonstration, q_values[-len(demonstration.confidence) :], errors[:batch_size]
             )
             if self.imitate_guide:
-                loss = loss + self._guide_loss(agent.actions, samples.guided, q_values[:batch_size])
+                loss = loss + self._guide_loss(agent.actions, self.replay_buffer.drawn_guided(), q_values[:batch_size])
         self._optimize(loss)
         self._train_networks()
         return float(loss.item())

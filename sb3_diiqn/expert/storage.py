@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,25 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
     return target if target.suffix else target.with_name(target.name + ".npz")
 
 
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """
+    Name a file to be written instead of another one, such that this is there as a whole or not at all.
+
+    The name is of its own in every process: several may write the same file. In the end the written file takes the other's
+    place, or if anything fails it is removed.
+
+    :param target: the file; its folder is there
+    """
+    # Not tempfile: its files are private to the user, these get the permissions of any new file.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_npz(path: str | os.PathLike[str], content: Mapping[str, Any]) -> Path:
     """Write arrays to a compressed ``.npz``: first under another name in the same folder, then renamed.
 
@@ -51,14 +71,8 @@ def write_npz(path: str | os.PathLike[str], content: Mapping[str, Any]) -> Path:
     """
     target = npz_path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        # Not tempfile: its files are private to the user, these get the permissions of any new file.
-        with temporary.open("xb") as file:
-            np.savez_compressed(file, **content)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as temporary, temporary.open("xb") as file:
+        np.savez_compressed(file, **content)
     return target
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+
+from sb3_diiqn.expert.storage import replacing
 
 #: Changes with what is stored and with how it is computed.
 VERSION = 1
@@ -78,12 +79,5 @@ class IndexCache:
             return {}
 
     def _write(self, path: Path) -> None:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            with temporary.open("xb") as file:
-                np.savez(file, key=np.array(self.key), **self._arrays)  # type: ignore[arg-type]
-            os.replace(temporary, path)
-        except OSError:
-            pass
-        finally:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError), replacing(path) as temporary, temporary.open("xb") as file:
+            np.savez(file, key=np.array(self.key), **self._arrays)  # type: ignore[arg-type]

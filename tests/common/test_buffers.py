@@ -124,7 +124,7 @@ def test_every_row_has_the_expert_transition_of_its_own_step_and_environment(kin
 
     drawn = set()
     for _ in range(20):
-        agent, expert, _ = buffer.sample_with_expert(32)
+        agent, expert = buffer.sample_with_expert(32)
         agent_places = places_of(agent.observations)
         expected_rows = [row for row, (step, env) in enumerate(agent_places) if (step + env) % 3 != 0]
         assert expert.rows.tolist() == expected_rows
@@ -181,7 +181,7 @@ def test_the_expert_half_of_an_n_step_batch_is_one_step() -> None:
         pytest.skip("SB3 is too old")
     buffer = make_buffer(expert_at([(2, 0)]), "n-step")
     add(buffer, range(8))
-    agent, expert, _ = buffer.sample_with_expert(64)
+    agent, expert = buffer.sample_with_expert(64)
     rows = np.flatnonzero(agent.observations[:, 0] == 2)
     assert expert.rows.tolist() == rows.tolist() != []
     np.testing.assert_allclose(agent.rewards[rows], 2 + 0.5 * 3 + 0.25 * 4)
@@ -208,7 +208,7 @@ def test_reward_and_end_are_those_of_the_nearest_transition_or_of_the_agents(
     for start, end, action, reward, done in ((0, 1, 7, 10, True), (0.25, 3, 8, 20, False)):
         buffer.add(np.float32([[start]]), np.float32([[end]]), np.array([action]), np.array([reward]), np.array([done]), [{}])
 
-    agent, expert_samples, _ = buffer.sample_with_expert(40)
+    agent, expert_samples = buffer.sample_with_expert(40)
 
     assert len(expert_samples.rows) == 40
     np.testing.assert_array_equal(expert_samples.actions, 7)
@@ -232,14 +232,14 @@ def test_a_cut_episode_did_not_end(expert_reward: Any) -> None:
 def test_rewards_of_parallel_environments_are_not_mixed_up(kind: str, expert_reward: Any) -> None:
     buffer = make_buffer(expert_at(every_place(8, 3)), kind, n_envs=3, expert_reward=expert_reward)
     add(buffer, range(8))
-    agent, expert, _ = buffer.sample_with_expert(64)
+    agent, expert = buffer.sample_with_expert(64)
     np.testing.assert_allclose(expert.rewards[:, 0], reward_of(*agent.observations.numpy().T))
 
 
 def test_types_of_a_batch() -> None:
     buffer = make_buffer(expert_at([(1, 0)]))
     add(buffer, range(3))
-    agent, expert, _ = buffer.sample_with_expert(16)
+    agent, expert = buffer.sample_with_expert(16)
     n = len(expert.rows)
     assert n > 0
     assert expert.observations.shape == expert.next_observations.shape == (n, 2)
@@ -255,7 +255,7 @@ def test_types_of_a_batch() -> None:
 def test_a_batch_without_any_match() -> None:
     buffer = make_buffer(expert_at([(500, 0)]))
     add(buffer, range(3))
-    agent, expert, _ = buffer.sample_with_expert(16)
+    agent, expert = buffer.sample_with_expert(16)
     assert len(agent.rewards) == 16
     assert [len(field) for field in expert] == [0] * len(expert)
     assert expert.observations.shape == (0, 2)
@@ -289,7 +289,7 @@ def test_what_is_drawn_is_matched_before() -> None:
     buffer = make_buffer(expert_at(places), size=40, n_envs=2)
     for step in range(120):
         add(buffer, range(step, step + 1))
-        agent, expert, _ = buffer.sample_with_expert(2)
+        agent, expert = buffer.sample_with_expert(2)
         assert [places[index] for index in expert.indices] == [tuple(one) for one in agent.observations.int().tolist()]
 
 
@@ -387,7 +387,7 @@ def test_both_halves_are_normalised(kind: str, expert_reward: Any) -> None:
     buffer = make_buffer(expert_at(every_place(8, 2), kind), kind, n_envs=2, expert_reward=expert_reward)
     add(buffer, range(8), kind)
 
-    agent, expert, _ = buffer.sample_with_expert(32, env=env)
+    agent, expert = buffer.sample_with_expert(32, env=env)
 
     # the matches are those of the observations as they were
     assert expert.rows.tolist() == list(range(32))
