@@ -39,6 +39,7 @@ class ActionClassifier(nn.Module):
     :param n_actions: number of the agent's actions
     :param extractor: an untrained features extractor, None for the default of :func:`make_extractor`
     :param net_arch: widths of the hidden layers between features and logits
+    :param dropout: share of the inputs of each layer between features and logits that is left out in training
     :param learning_rate: of Adam
     """
 
@@ -48,6 +49,7 @@ class ActionClassifier(nn.Module):
         n_actions: int,
         extractor: BaseFeaturesExtractor | None = None,
         net_arch: Sequence[int] = (128,),
+        dropout: float = 0.0,
         learning_rate: float = 1e-3,
     ) -> None:
         super().__init__()
@@ -57,6 +59,8 @@ class ActionClassifier(nn.Module):
         # a step is small against the state: without normalisation the network would not see it
         normalization = _normalization(n_features) if is_float else nn.Identity()
         self.head = nn.Sequential(normalization, *create_mlp(n_features, n_actions, list(net_arch)))
+        if dropout:
+            self.head = _with_dropout(self.head, dropout)
         self.optimizer = th.optim.Adam(self.parameters(), lr=learning_rate, **FUSED)
 
     def forward(self, *observations: TensorObservations) -> th.Tensor:
@@ -95,7 +99,9 @@ class ActionClassifier(nn.Module):
     def _descend(self, targets: th.Tensor, *observations: TensorObservations) -> float:
         """Make one step of gradient descent on the cross-entropy; targets are actions or probabilities."""
         self.train()
-        loss = nn.functional.cross_entropy(self(*observations), targets)
+        return self._minimize(nn.functional.cross_entropy(self(*observations), targets))
+
+    def _minimize(self, loss: th.Tensor) -> float:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -222,6 +228,12 @@ def network_of(policy: Any) -> dict[str, Any]:
     if policy.features_extractor_class in {FlattenExtractor, CombinedExtractor, NatureCNN}:
         return {}
     return {"extractor": policy.make_features_extractor(), "net_arch": policy.net_arch}
+
+
+def _with_dropout(layers: nn.Sequential, dropout: float) -> nn.Sequential:
+    """Put a dropout before each linear layer."""
+    dropped = ([nn.Dropout(dropout), layer] if isinstance(layer, nn.Linear) else [layer] for layer in layers)
+    return nn.Sequential(*(layer for some in dropped for layer in some))
 
 
 def _normalization(n_features: int) -> nn.Module:

@@ -52,16 +52,38 @@ def test_actions_of_equal_effect_are_equally_likely(likes: tuple[float, ...]) ->
     steps = th.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, -0.01]])
     observations, actions, following = walks(300, 10_000, steps)
     network = trained(PLANE, 500, steps, likes)
-    np.testing.assert_allclose(network.action_shares, np.array(likes) / sum(likes), atol=0.05)
     likelihoods = network.likelihoods(observations, following)
     still = actions[:, 0].numpy() < 2
     np.testing.assert_allclose(likelihoods[still].mean(axis=0), [0.5, 0.5, 0], atol=0.1)
     assert likelihoods[~still, 2].mean() > 0.9
 
 
+def test_what_the_agent_likes_to_do_here_or_there_says_nothing_either() -> None:
+    """On the left it likes action 0, on the right action 1; both stand still."""
+    generator = th.Generator().manual_seed(0)
+    th.manual_seed(0)
+    network = InverseDynamics(PLANE, N_ACTIONS)
+
+    def batch(n: int) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
+        observations = 10 * th.rand((n, 2), generator=generator)
+        likes = th.where(observations[:, :1] < 5, th.tensor([0.8, 0.1, 0.1]), th.tensor([0.1, 0.8, 0.1]))
+        actions = th.multinomial(likes, 1, generator=generator)
+        return observations, actions, observations - 0.01 * (actions == 2)
+
+    for _ in range(1000):
+        network.learn(*batch(32))
+    observations, actions, following = batch(2000)
+    still = actions[:, 0].numpy() < 2
+    left = observations[:, 0].numpy() < 5
+    likelihoods, probabilities = (ask(observations, following) for ask in (network.likelihoods, network.probabilities))
+    for side, expected in ((left, [8 / 9, 1 / 9, 0]), (~left, [1 / 9, 8 / 9, 0])):
+        np.testing.assert_allclose(likelihoods[still & side].mean(axis=0), [0.5, 0.5, 0], atol=0.1)
+        np.testing.assert_allclose(probabilities[still & side].mean(axis=0), expected, atol=0.1)
+    assert likelihoods[~still, 2].mean() > 0.9
+
+
 def test_an_action_that_was_not_taken_is_not_named() -> None:
     network = trained(PLANE, 1000, STEPS, (1.0, 1.0, 0.0))
-    assert network.action_shares[2] < 1e-3
     observations, actions, following = walks(300, 10_000, STEPS, (1.0, 1.0, 0.0))
     likelihoods = network.likelihoods(observations, following)
     assert np.isfinite(likelihoods).all()

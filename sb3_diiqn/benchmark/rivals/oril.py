@@ -38,7 +38,7 @@ from sb3_diiqn.benchmark.rivals.actor import Actor
 from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.common.expert_side import ExpertData
-from sb3_diiqn.common.inverse_dynamics import InverseDynamics
+from sb3_diiqn.common.inverse_dynamics import TransitionClassifier
 from sb3_diiqn.common.transitions import with_further
 from sb3_diiqn.exceptions import ConfigurationError
 
@@ -57,7 +57,7 @@ class RewardModel(nn.Module):
         super().__init__()
         self.positive_prior = positive_prior
         # the same network, with a single output
-        self.network = InverseDynamics(observation_space, n_actions=1)
+        self.network = TransitionClassifier(observation_space, n_actions=1)
         self.optimizer = self.network.optimizer
 
     def rewards(self, observations: TensorObservations, next_observations: TensorObservations) -> th.Tensor:
