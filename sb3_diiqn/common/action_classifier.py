@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,10 +82,14 @@ class ActionClassifier(nn.Module):
         :param observations: each of shape (n, ``*observation_shape``)
         :return: shape (n, n_actions), float32
         """
+        return self._ask(self, *observations)
+
+    def _ask(self, logits: Callable[..., th.Tensor], *observations: TensorObservations) -> np.ndarray:
+        """Make probabilities of the logits that a function of observations computes, as when nothing is learned."""
         if self.training:  # walks through all modules
             self.eval()
         with th.no_grad():
-            return np.asarray(self(*observations).softmax(dim=1).cpu().numpy())
+            return np.asarray(logits(*observations).softmax(dim=1).cpu().numpy())
 
     def _make_extractor(self) -> tuple[nn.Module, int]:
         """Make what :meth:`_features` needs, and tell the number of features."""
@@ -99,9 +103,15 @@ class ActionClassifier(nn.Module):
     def _descend(self, targets: th.Tensor, *observations: TensorObservations) -> float:
         """Make one step of gradient descent on the cross-entropy; targets are actions or probabilities."""
         self.train()
-        return self._minimize(nn.functional.cross_entropy(self(*observations), targets))
+        return self.minimize(nn.functional.cross_entropy(self(*observations), targets))
 
-    def _minimize(self, loss: th.Tensor) -> float:
+    def minimize(self, loss: th.Tensor) -> float:
+        """
+        Make one step of gradient descent.
+
+        :param loss: computed from what the network answered, shape ()
+        :return: its value
+        """
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

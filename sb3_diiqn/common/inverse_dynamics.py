@@ -76,7 +76,7 @@ class InverseDynamics(TransitionClassifier):
         taken = actions.squeeze(1)
         behaviour = self.behaviour(observations)
         logits = self(observations, next_observations) + self._log_shares(behaviour.detach())
-        return self._minimize(nn.functional.cross_entropy(behaviour, taken) + nn.functional.cross_entropy(logits, taken))
+        return self.minimize(nn.functional.cross_entropy(behaviour, taken) + nn.functional.cross_entropy(logits, taken))
 
     def probabilities(self, *observations: TensorObservations) -> np.ndarray:
         """
@@ -85,11 +85,7 @@ class InverseDynamics(TransitionClassifier):
         :param observations: s and s', each of shape (n, ``*observation_shape``)
         :return: p(a | s, s'), shape (n, n_actions), float32
         """
-        if self.training:
-            self.eval()
-        with th.no_grad():
-            logits = self(*observations) + self._log_shares(self.behaviour(observations[0]))
-            return np.asarray(logits.softmax(dim=1).cpu().numpy())
+        return self._ask(lambda before, after: self(before, after) + self._log_shares(self.behaviour(before)), *observations)
 
     def likelihoods(self, observations: TensorObservations, next_observations: TensorObservations) -> np.ndarray:
         """
@@ -99,7 +95,7 @@ class InverseDynamics(TransitionClassifier):
         :param next_observations: s', shape (n, ``*observation_shape``)
         :return: p(s' | s, a), shape (n, n_actions), float32, rows add up to 1
         """
-        return super().probabilities(observations, next_observations)
+        return self._ask(self, observations, next_observations)
 
     def _log_shares(self, logits: th.Tensor) -> th.Tensor:
         """Compute log p(a | s) from the second network's logits, each shape (n, n_actions)."""

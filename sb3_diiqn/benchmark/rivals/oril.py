@@ -83,10 +83,7 @@ class RewardModel(nn.Module):
         logits = self.network(*(with_further(one, other) for one, other in zip(expert, own, strict=True))).squeeze(1)
         n_expert = len(logits) - _count(own[0])
         loss = positive_unlabelled_loss(logits[:n_expert], logits[n_expert:], self.positive_prior)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        return float(loss.item())
+        return self.network.minimize(loss)
 
 
 def positive_unlabelled_loss(expert_logits: th.Tensor, own_logits: th.Tensor, positive_prior: float) -> th.Tensor:
