@@ -76,7 +76,7 @@ def test_models_see_what_they_were_trained_on(
         venv.save(str(path))
     if frames > 1:
         venv = VecFrameStack(venv, frames)
-    model = DQN("MlpPolicy", venv, buffer_size=10)
+    model = DQN("MlpPolicy", venv, buffer_size=10, seed=0)
     seen = watched(model, monkeypatch)
     env = gym.make("CartPole-v1")
     policy = ModelPolicy(model, env, load_vec_normalize(str(path), env) if normalised else None, frames)
