@@ -61,6 +61,7 @@ class ActionClassifier(nn.Module):
         self.head = nn.Sequential(normalization, *create_mlp(n_features, n_actions, list(net_arch)))
         if dropout:
             self.head = _with_dropout(self.head, dropout)
+        _keep_units_alive(self)
         self.optimizer = th.optim.Adam(self.parameters(), lr=learning_rate, **FUSED)
 
     def forward(self, *observations: TensorObservations) -> th.Tensor:
@@ -238,6 +239,19 @@ def network_of(policy: Any) -> dict[str, Any]:
     if policy.features_extractor_class in {FlattenExtractor, CombinedExtractor, NatureCNN}:
         return {}
     return {"extractor": policy.make_features_extractor(), "net_arch": policy.net_arch}
+
+
+def _keep_units_alive(network: nn.Module) -> None:
+    """
+    Give each ReLU a slope below 0, too, wherever it is in a network.
+
+    As long as nothing is known of the actions, the best answer is the same everywhere, and on the way there a whole layer can
+    die: without a slope it would never again tell states apart, however much is known later.
+    """
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.ReLU:
+                setattr(module, name, nn.LeakyReLU())
 
 
 def _with_dropout(layers: nn.Sequential, dropout: float) -> nn.Sequential:

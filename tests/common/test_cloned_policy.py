@@ -31,6 +31,20 @@ def test_it_learns_the_probabilities() -> None:
     np.testing.assert_allclose(losses[-1], entropy, atol=0.01)
 
 
+def test_a_layer_whose_units_are_all_below_zero_learns_again() -> None:
+    th.manual_seed(0)
+    space = spaces.Box(0, 1, (4, 4, 2), np.bool_)
+    clone = ClonedPolicy(space, n_actions=2)
+    observations = th.zeros(2, 4, 4, 2)
+    observations[1, 1, 1, 1] = 1
+    with th.no_grad():
+        for layer in (clone.extractor.layers[0], clone.head[1]):
+            layer.bias.fill_(-2)
+    for _ in range(1000):
+        clone.learn(observations, th.eye(2))
+    np.testing.assert_allclose(clone.probabilities(observations), np.eye(2), atol=0.1)
+
+
 def test_actions_are_drawn_by_their_probabilities() -> None:
     follower = CloneFollower(lambda observations: LABELS[observations], seed=0)
     drawn = np.stack([follower.actions(np.array([0, 1, 2, 3]), np.arange(4)) for _ in range(3000)])
