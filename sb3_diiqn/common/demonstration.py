@@ -58,7 +58,7 @@ class ExpertDemonstration(ExpertSide):
     #: share of the training over which the weight of the margin loss falls to 0, unless the guide is clearly better
     margin_fraction = 0.5
     #: power of how clearly it is: after a few episodes, one of two equals often looks a little better
-    margin_sharpness = 3
+    margin_sharpness = 4
     #: where no larger share of its weight is left, the margin loss is left out, and costs nothing
     least_margin_share = 0.01
     #: the expert's actions are estimated for so many updates at once
@@ -138,16 +138,18 @@ class ExpertDemonstration(ExpertSide):
         """
         Compute the weight of the margin loss, so that the expert is no limit.
 
-        It is 0 where episodes that the guide leads do not return more than the agent's own, and falls over time unless they
-        clearly do.
+        It falls over time, at once where episodes that the guide leads return less than the agent's own, and not at all while
+        they clearly return more.
         """
         remaining = max(0.0, 1.0 - (1.0 - self._current_progress_remaining) / self.margin_fraction)
         if self._guidance is None:
             return self.margin_weight * remaining
-        # none where the two are equal: what is merely as good as the guide is to find its own way
-        better = max(0.0, 2.0 * self._guidance.guide_is_better() - 1.0)
-        lasting = better**self.margin_sharpness if self._guidance.has_compared() else 0.0
-        return self.margin_weight * better * max(remaining, lasting)
+        probability = self._guidance.guide_is_better()
+        # two equals take turns in looking like the better one: that costs a little of the weight, and not half of it
+        not_worse = min(1.0, 2.0 * probability)
+        clearly_better = max(0.0, 2.0 * probability - 1.0) ** self.margin_sharpness
+        lasting = clearly_better if self._guidance.has_compared() else 0.0
+        return self.margin_weight * max(not_worse * remaining, lasting)
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:
         """Draw from the whole expert data, evenly; none where they would count for hardly anything."""

@@ -67,8 +67,8 @@ class DIIQN(ImplicitImitation, DQN):
         in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from
         one observation to the next
     :param margin_weight: weight of a large-margin loss on the estimated actions, at the beginning; so that the expert is no
-        limit, it falls linearly to 0 over half of the training, and with ``led_episodes`` it counts only as far as these
-        return more than the agent's own, but longer where they clearly do. 0 turns it off, as in the paper
+        limit, it falls linearly to 0 over half of the training, with ``led_episodes`` sooner where these return less than
+        the agent's own, and later where they clearly return more. 0 turns it off, as in the paper
     :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``:
         twice the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
     :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
