@@ -145,8 +145,8 @@ class ExpertDemonstration(ExpertSide):
         if self._guidance is None:
             return self.margin_weight * remaining
         probability = self._guidance.guide_is_better()
-        # two equals take turns in looking like the better one: that costs a little of the weight, and not half of it
-        not_worse = min(1.0, 2.0 * probability)
+        # two equals take turns in looking like the better one: only what is clear counts, for and against the guide
+        not_worse = min(1.0, 2.0 * probability) ** self.margin_sharpness
         clearly_better = max(0.0, 2.0 * probability - 1.0) ** self.margin_sharpness
         lasting = clearly_better if self._guidance.has_compared() else 0.0
         return self.margin_weight * max(not_worse * remaining, lasting)

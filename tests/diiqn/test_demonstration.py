@@ -182,7 +182,7 @@ def test_it_counts_for_as_much_as_the_guide_is_better() -> None:
     assert 0.0 < worse < 0.5
     assert model._demonstration_weight() == 0.0, "there is nothing left to learn from it"
     model._current_progress_remaining = 0.75
-    assert model._demonstration_weight() == pytest.approx(2.0 * 2 * worse * 0.5)
+    assert model._demonstration_weight() == pytest.approx(2.0 * (2 * worse) ** 4 * 0.5)
     for _ in range(500):
         returns.note(led=False, episode_return=2.0)
         returns.note(led=True, episode_return=1.0)
