@@ -57,7 +57,7 @@ class ExpertDemonstration(ExpertSide):
     networks_interval = 64
     #: share of the training over which the weight of the margin loss falls to 0, unless the guide is clearly better
     margin_fraction = 0.5
-    #: power of how clearly it is: after a few episodes, one of two equals often looks a little better
+    #: power of how clearly the guide is better or worse: after a few episodes, two equals often look a little different
     margin_sharpness = 4
     #: where no larger share of its weight is left, the margin loss is left out, and costs nothing
     least_margin_share = 0.01
@@ -138,14 +138,14 @@ class ExpertDemonstration(ExpertSide):
         """
         Compute the weight of the margin loss, so that the expert is no limit.
 
-        It falls over time, at once where episodes that the guide leads return less than the agent's own, and not at all while
+        It falls over time, sooner where episodes that the guide leads return less than the agent's own, and not at all while
         they clearly return more.
         """
         remaining = max(0.0, 1.0 - (1.0 - self._current_progress_remaining) / self.margin_fraction)
         if self._guidance is None:
             return self.margin_weight * remaining
         probability = self._guidance.guide_is_better()
-        # two equals take turns in looking like the better one: only what is clear counts, for and against the guide
+        # two equals take turns in looking like the better one: only a clear difference counts, for and against the guide
         not_worse = min(1.0, 2.0 * probability) ** self.margin_sharpness
         clearly_better = max(0.0, 2.0 * probability - 1.0) ** self.margin_sharpness
         lasting = clearly_better if self._guidance.has_compared() else 0.0
