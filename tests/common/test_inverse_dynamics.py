@@ -165,14 +165,16 @@ def moving_cells(n: int, seed: int, axis: int) -> tuple[th.Tensor, th.Tensor, th
 @pytest.mark.parametrize(("shape", "axis"), [((10, 10, 2), 2), ((2, 10, 10), 0)])
 def test_what_moves_on_planes_is_understood_from_few_examples(shape: tuple[int, ...], axis: int) -> None:
     """There are 240 such transitions; half of them are seen. Without the convolution, 0.55 are recognised."""
-    th.manual_seed(0)
-    network = InverseDynamics(spaces.Box(0, 1, shape, dtype=bool), N_ACTIONS)
-    examples = moving_cells(160, 0, axis)
-    for _ in range(200):
-        network.learn(*examples)
-    observations, actions, following = moving_cells(1000, 1, axis)
-    found = network.probabilities(observations, following).argmax(axis=1)
-    assert (found == actions[:, 0].numpy()).mean() > 0.64
+    examples, (observations, actions, following) = moving_cells(160, 0, axis), moving_cells(1000, 1, axis)
+    recognised = []
+    for seed in range(4):
+        th.manual_seed(seed)
+        network = InverseDynamics(spaces.Box(0, 1, shape, dtype=bool), N_ACTIONS)
+        for _ in range(200):
+            network.learn(*examples)
+        found = network.probabilities(observations, following).argmax(axis=1)
+        recognised.append((found == actions[:, 0].numpy()).mean())
+    assert np.mean(recognised) > 0.58
 
 
 @pytest.mark.parametrize(
