@@ -230,8 +230,6 @@ def network_of(policy: Any) -> dict[str, Any]:
     """
     Make an untrained features extractor as a policy has, and tell which hidden layers follow it there, if its user chose one.
 
-    One more layer, behind features that were made to be the last, can die as a whole: then its network tells all states alike.
-
     :param policy: a policy of one of Stable-Baselines3's algorithms that value actions
     :return: arguments of :class:`ActionClassifier`; none if the policy has a default extractor, for which
         :func:`make_extractor` makes the like
