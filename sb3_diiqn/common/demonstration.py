@@ -144,11 +144,9 @@ class ExpertDemonstration(ExpertSide):
         remaining = max(0.0, 1.0 - (1.0 - self._current_progress_remaining) / self.margin_fraction)
         if self._guidance is None:
             return self.margin_weight * remaining
-        probability = self._guidance.guide_is_better()
         # two equals take turns in looking like the better one: only a clear difference counts, for and against the guide
-        not_worse = min(1.0, 2.0 * probability) ** self.margin_sharpness
-        clearly_better = max(0.0, 2.0 * probability - 1.0) ** self.margin_sharpness
-        lasting = clearly_better if self._guidance.has_compared() else 0.0
+        not_worse = min(1.0, 2.0 * self._guidance.guide_is_better()) ** self.margin_sharpness
+        lasting = self._guidance.guide_is_clearly_better() ** self.margin_sharpness if self._guidance.has_compared() else 0.0
         return self.margin_weight * max(not_worse * remaining, lasting)
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:

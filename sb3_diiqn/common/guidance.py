@@ -26,7 +26,7 @@ class GuidanceSettings:
     :param guidance_length: mean length of a stretch in steps, at least 1
     :param guide: who chooses the actions: ``"matching"``, the expert transitions that match the agent's state; ``"clone"``, a
         policy cloned from the expert; or ``"both"``, the clone where it is sure, or no transition matches
-    :param led_episodes: share of the episodes that the guide leads from beginning to end as long as it is the better one, in
+    :param led_episodes: share of the episodes that the guide leads from beginning to end as long as it is clearly better, in
         [0, 1), at the beginning; falls linearly to 0 over the training; 0 turns it off
     """
 
@@ -167,8 +167,12 @@ class ExpertGuidance:
         """Tell how probable it is that the guide does better than the agent; 1 if no episodes are led: nobody knows."""
         return 1.0 if self.leading is None else self.leading.returns.guide_is_better()
 
+    def guide_is_clearly_better(self) -> float:
+        """Tell how clearly the guide does better than the agent, in [0, 1]; 1 if no episodes are led: nobody knows."""
+        return 1.0 if self.leading is None else self.leading.returns.guide_is_clearly_better()
+
     def has_compared(self) -> bool:
-        """Tell whether enough episodes of guide and agent have ended to compare them."""
+        """Tell whether the episodes of guide and agent that have ended tell which is better."""
         return self.leading is not None and self.leading.returns.are_known()
 
     def statistics(self) -> dict[str, float]:

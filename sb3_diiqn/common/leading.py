@@ -21,7 +21,7 @@ class ComparedReturns:
     :param memory: how many episodes, of both together, are remembered
     """
 
-    #: The guide is taken to be the better one as long as fewer episodes than this are known of either.
+    #: The guide is taken to be the better one as long as fewer episodes than this are known of either, or all return the same.
     fewest = 5
 
     def __init__(self, window: int = 15, memory: int = 500) -> None:
@@ -56,8 +56,12 @@ class ComparedReturns:
         """
         return 1.0 if self._guide_is_better is None else self._guide_is_better
 
+    def guide_is_clearly_better(self) -> float:
+        """Tell how clearly the guide is better, in [0, 1]: 0 where it is an equal or worse, 1 where there is no doubt."""
+        return max(0.0, 2.0 * self.guide_is_better() - 1.0)
+
     def are_known(self) -> bool:
-        """Tell whether there are enough episodes of both kinds to compare."""
+        """Tell whether there are enough episodes of both kinds to compare, and not all of them return the same."""
         return self._guide_is_better is not None
 
     def statistics(self) -> dict[str, float]:
@@ -73,19 +77,19 @@ class ComparedReturns:
         difference = led.mean() - own.mean()
         error = sqrt(led.var(ddof=1) / len(led) + own.var(ddof=1) / len(own))
         if error == 0:
-            return float(np.heaviside(difference, 0.5))
+            return None if difference == 0 else float(difference > 0)
         return 0.5 * (1 + erf(difference / error / sqrt(2)))
 
 
 class LedEpisodes:
     """
-    Draws which episodes the guide leads: a share of them, times the probability that it is better than the agent.
+    Draws which episodes the guide leads: a share of them, as clearly as it is better than the agent.
 
     The share falls linearly to 0 over the training: where a guide stays just a little better, the agent would else never have
     the episodes of its own that it learns most from.
 
-    A guide that is worse, such as the clone of a bad expert, has nothing left to lead but a few episodes, which find out
-    whether it has become better. The agent's own episodes are explored as ever, and compared as they are. (Close to JSRL,
+    A guide that is an equal or worse, such as the clone of a bad expert, has nothing left to lead but a few episodes, which find
+    out whether it has become better. The agent's own episodes are explored as ever, and compared as they are. (Close to JSRL,
     Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all episodes and hands over earlier and earlier.)
 
     :param share: share of the episodes that a better guide leads at the beginning, in [0, 1)
@@ -94,7 +98,7 @@ class LedEpisodes:
     :param seed: seed of the draws
     """
 
-    #: So probable it always is, to find out whether the guide has become better.
+    #: So clearly better it always is, to find out whether it has become so.
     least = 0.05
 
     def __init__(self, share: float, returns: ComparedReturns, n_envs: int, seed: Seed = None) -> None:
@@ -114,7 +118,7 @@ class LedEpisodes:
         """
         if not starts.any():
             return
-        rate = self.share * progress_remaining * max(self.returns.guide_is_better(), self.least)
+        rate = self.share * progress_remaining * max(self.returns.guide_is_clearly_better(), self.least)
         self.led = np.where(starts, self._generator.random(len(starts)) < rate, self.led)
 
     def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:

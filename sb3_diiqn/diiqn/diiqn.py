@@ -60,8 +60,8 @@ class DIIQN(ImplicitImitation, DQN):
         state, and chance where none does; ``"clone"``, a policy that learns beside from the expert's states and the
         estimates of its actions, and knows what to do also where nothing matches; or ``"both"``, the clone where it is
         sure, or nothing matches
-    :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these return
-        more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
+    :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these clearly
+        return more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
         loss and, where nothing is near enough, by the guidance: ``"nearest"``, from the nearest of the agent's transitions as
         in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from

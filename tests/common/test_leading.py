@@ -34,7 +34,7 @@ def compared(led: list[float], own: list[float]) -> ComparedReturns:
         ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], 0.5),
         ([2] * 5, [1] * 5, 1.0),
         ([1] * 5, [2] * 5, 0.0),
-        ([1] * 5, [1] * 5, 0.5),
+        ([1] * 5, [1] * 5, 1.0),  # nothing tells them apart
         ([0] * 4, [1] * 15, 1.0),  # too few to tell
         ([0] * 15, [1] * 4, 1.0),
     ],
@@ -70,7 +70,11 @@ def test_statistics_of_nothing() -> None:
     ("led", "own", "remaining", "expected"),
     [
         ([2] * 5, [1] * 5, 1.0, 0.6),
-        ([1] * 5, [1] * 5, 1.0, 0.3),
+        ([1] * 5, [1] * 5, 1.0, 0.6),  # as in a sparse task that nobody has solved yet
+        ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], 1.0, 0.03),
+        # better with probability 0.92135, see above
+        ([1, 2, 3, 4, 5], [2] * 5, 1.0, 0.6 * 0.8427),
+        ([1, 2, 3, 4, 5], [0, 2, 4, 6, 8], 1.0, 0.03),
         ([0] * 5, [1] * 5, 1.0, 0.03),
         ([], [], 1.0, 0.6),
         ([2] * 5, [1] * 5, 0.25, 0.15),
