@@ -88,9 +88,9 @@ class LedEpisodes:
     The share falls linearly to 0 over the training: where a guide stays just a little better, the agent would else never have
     the episodes of its own that it learns most from.
 
-    A guide that is an equal or worse, such as the clone of a bad expert, has nothing left to lead but a few episodes, which find
-    out whether it has become better. The agent's own episodes are explored as ever, and compared as they are. (Close to JSRL,
-    Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all episodes and hands over earlier and earlier.)
+    A guide that is an equal or worse, such as the clone of a bad expert, has nothing left to lead but a few episodes, which
+    find out whether it has become better. The agent's own episodes are explored as ever, and compared as they are. (Close to
+    JSRL, Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all episodes and hands over earlier and earlier.)
 
     :param share: share of the episodes that a better guide leads at the beginning, in [0, 1)
     :param returns: what is known of the episodes until now
