@@ -28,7 +28,9 @@ class HADIIQN(DIIQN):
     Paper: https://arxiv.org/abs/2511.03616. An expert transition that no own action reproduces, though all were tried there,
     is infeasible. It is replaced by a *bridge*: a path of the agent's own that leads from its state to a later state of the
     same trajectory. While collecting, guidance follows bridges with ``guide="matching"``, which is the default here in every
-    preset; the default preset is ``"bridging"``. Takes all arguments of :class:`~sb3_diiqn.DIIQN`, and:
+    preset; the default preset is ``"bridging"``. Where no state repeats, little is known of feasibility and bridges: there
+    ``guide="both"`` with ``inference="inverse_dynamics"`` asks a clone first, which mixes those of the agent's actions that
+    come closest to the expert's. Takes all arguments of :class:`~sb3_diiqn.DIIQN`, and:
 
     :param infeasibility_threshold: an expert transition with a larger inference error is infeasible, once every own action was
         tried at states that match it, in [0, 1]

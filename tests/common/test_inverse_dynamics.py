@@ -82,6 +82,15 @@ def test_what_the_agent_likes_to_do_here_or_there_says_nothing_either() -> None:
     assert likelihoods[~still, 2].mean() > 0.9
 
 
+def test_a_step_that_the_agent_cannot_make_lies_between_its_own() -> None:
+    """An expert moves along an axis, and the agent's steps lead beside it, or away from it."""
+    steps = 0.01 * th.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 0.0]])
+    observations, _, _ = walks(300, 10_000, steps)
+    network = trained(PLANE, 500, steps)
+    likelihoods = network.likelihoods(observations, observations + 0.01 * th.tensor([1.0, 0.0]))
+    np.testing.assert_allclose(likelihoods.mean(axis=0), [0.5, 0.5, 0], atol=0.1)
+
+
 def test_an_action_that_was_not_taken_is_not_named() -> None:
     network = trained(PLANE, 1000, STEPS, (1.0, 1.0, 0.0))
     observations, actions, following = walks(300, 10_000, STEPS, (1.0, 1.0, 0.0))
