@@ -15,18 +15,20 @@ class ComparedReturns:
     The returns of the latest episodes that the guide led, and of those in which the agent was on its own.
 
     Guide and agent both learn, so that what lies further back says nothing about them any more: it is forgotten also where no
-    newer ones of a kind have come in, and a guide that had a bad beginning is given another try.
+    newer ones of a kind have come in, and a guide that had a bad beginning is given another try. As long as all episodes ever
+    noted return the same, as in a task that nobody has solved yet, nothing is known; later it means that the two are equals.
 
     :param window: how many episodes of each are compared
     :param memory: how many episodes, of both together, are remembered
     """
 
-    #: The guide is taken to be the better one as long as fewer episodes than this are known of either, or all return the same.
+    #: The guide is taken to be the better one as long as fewer episodes than this are known of either.
     fewest = 5
 
     def __init__(self, window: int = 15, memory: int = 500) -> None:
         self._window = window
         self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
+        self._have_differed = False
         self._guide_is_better: float | None = None
 
     def note(self, led: bool, episode_return: float) -> None:
@@ -37,6 +39,7 @@ class ComparedReturns:
         :param episode_return: sum of its rewards
         """
         self._episodes.append((led, episode_return))
+        self._have_differed = self._have_differed or episode_return != self._episodes[0][1]
         self._guide_is_better = self._compare()
 
     def latest(self, led: bool) -> np.ndarray:
@@ -61,7 +64,7 @@ class ComparedReturns:
         return max(0.0, 2.0 * self.guide_is_better() - 1.0)
 
     def are_known(self) -> bool:
-        """Tell whether there are enough episodes of both kinds to compare, and not all of them return the same."""
+        """Tell whether there are enough episodes of both kinds to compare, and not all ever noted returned the same."""
         return self._guide_is_better is not None
 
     def statistics(self) -> dict[str, float]:
@@ -72,18 +75,21 @@ class ComparedReturns:
 
     def _compare(self) -> float | None:
         led, own = self.latest(led=True), self.latest(led=False)
-        if min(len(led), len(own)) < self.fewest:
+        if min(len(led), len(own)) < self.fewest or not self._have_differed:
             return None
+        # before rounding errors of means and variances say otherwise
+        if np.ptp([*led, *own]) == 0:
+            return 0.5
         difference = led.mean() - own.mean()
         error = sqrt(led.var(ddof=1) / len(led) + own.var(ddof=1) / len(own))
         if error == 0:
-            return None if difference == 0 else float(difference > 0)
+            return float(difference > 0)
         return 0.5 * (1 + erf(difference / error / sqrt(2)))
 
 
 class LedEpisodes:
     """
-    Draws which episodes the guide leads: a share of them, as clearly as it is better than the agent.
+    Draws which episodes the guide leads: a share of them, times how clearly it is better than the agent.
 
     The share falls linearly to 0 over the training: where a guide stays just a little better, the agent would else never have
     the episodes of its own that it learns most from.
@@ -92,13 +98,13 @@ class LedEpisodes:
     find out whether it has become better. The agent's own episodes are explored as ever, and compared as they are. (Close to
     JSRL, Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all episodes and hands over earlier and earlier.)
 
-    :param share: share of the episodes that a better guide leads at the beginning, in [0, 1)
+    :param share: share of the episodes that a clearly better guide leads at the beginning, in [0, 1)
     :param returns: what is known of the episodes until now
     :param n_envs: number of environments
     :param seed: seed of the draws
     """
 
-    #: So clearly better it always is, to find out whether it has become so.
+    #: Lower bound of that factor, so that a few led episodes find out whether the guide has become better.
     least = 0.05
 
     def __init__(self, share: float, returns: ComparedReturns, n_envs: int, seed: Seed = None) -> None:

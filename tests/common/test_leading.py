@@ -35,6 +35,7 @@ def compared(led: list[float], own: list[float]) -> ComparedReturns:
         ([2] * 5, [1] * 5, 1.0),
         ([1] * 5, [2] * 5, 0.0),
         ([1] * 5, [1] * 5, 1.0),  # nothing tells them apart
+        ([-1.0000000000000007] * 15, [-1.0000000000000007] * 7, 1.0),  # their means are rounded
         ([0] * 4, [1] * 15, 1.0),  # too few to tell
         ([0] * 15, [1] * 4, 1.0),
     ],
@@ -60,6 +61,21 @@ def test_a_bad_beginning_is_forgotten_and_the_guide_tried_again() -> None:
     assert returns.guide_is_better() == 0  # five are left
     returns.note(False, 1)
     assert returns.guide_is_better() == 1
+
+
+@pytest.mark.parametrize("value", [1.0, -1.0000000000000007])
+def test_who_returned_different_things_before_and_the_same_now_are_equals(value: float) -> None:
+    """Nobody has solved the task at first, then the guide has, in the end both have."""
+    returns = compared([value - 1] * 7, [value - 1] * 15)
+    assert not returns.are_known()
+    for _ in range(5):
+        returns.note(True, value)
+    assert returns.are_known() and returns.guide_is_better() > 0.9
+    for _ in range(15):
+        returns.note(True, value)
+        returns.note(False, value)
+    assert returns.are_known() and returns.guide_is_better() == 0.5
+    assert returns.guide_is_clearly_better() == 0.0
 
 
 def test_statistics_of_nothing() -> None:
