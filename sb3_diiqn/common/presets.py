@@ -21,8 +21,8 @@ _PAPER: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     # the published method
     "paper": _PAPER,
-    # the published method of HA-DIIQN; its bridges lead most episodes, and a margin loss imitates them, until the agent is
-    # better; from then on they are followed in half of the exploration
+    # the published method of HA-DIIQN; its bridges lead most episodes until the agent is as good, and a margin loss imitates
+    # them until it is better; from then on they are followed in half of the exploration
     "bridging": _PAPER
     | {
         "guidance_share": 0.5,
@@ -32,8 +32,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         # what to do halfway on a bridge is nowhere in the recording
         "imitate_guide": True,
     },
-    # a clone of the expert leads most episodes, and a margin loss imitates the expert, until the agent is better; from then on
-    # the clone leads most of the exploration
+    # a clone of the expert leads most episodes until the agent is as good, and a margin loss imitates the expert until it is
+    # better; from then on the clone leads most of the exploration
     "guided": _PAPER
     | {
         "inference": "inverse_dynamics",
