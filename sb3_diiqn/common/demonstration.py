@@ -146,7 +146,7 @@ class ExpertDemonstration(ExpertSide):
             return self.margin_weight * remaining
         # two equals take turns in looking like the better one: only a clear difference counts, for and against the guide
         not_worse = min(1.0, 2.0 * self._guidance.guide_is_better()) ** self.margin_sharpness
-        lasting = self._guidance.guide_is_clearly_better() ** self.margin_sharpness if self._guidance.has_compared() else 0.0
+        lasting = self._guidance.guide_has_proved_better() ** self.margin_sharpness
         return self.margin_weight * max(not_worse * remaining, lasting)
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:

@@ -167,13 +167,11 @@ class ExpertGuidance:
         """Tell how probable it is that the guide does better than the agent; 1 if no episodes are led: nobody knows."""
         return 1.0 if self.leading is None else self.leading.returns.guide_is_better()
 
-    def guide_is_clearly_better(self) -> float:
-        """Tell how clearly the guide does better than the agent, in [0, 1]; 1 if no episodes are led: nobody knows."""
-        return 1.0 if self.leading is None else self.leading.returns.guide_is_clearly_better()
-
-    def has_compared(self) -> bool:
-        """Tell whether the episodes of guide and agent that have ended tell which is better."""
-        return self.leading is not None and self.leading.returns.are_known()
+    def guide_has_proved_better(self) -> float:
+        """Tell how clearly episodes that have ended show the guide to be better, in [0, 1]; 0 if there are none to compare."""
+        if self.leading is None or not self.leading.returns.are_known():
+            return 0.0
+        return self.leading.returns.guide_is_clearly_better()
 
     def statistics(self) -> dict[str, float]:
         """Summarise how guide and agent compare; nothing if no episodes are led."""
