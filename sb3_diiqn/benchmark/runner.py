@@ -113,8 +113,7 @@ def make_experts(suites: list[Suite], folder: ResultFolder, backend: Backend) ->
         if isinstance(result, BaseException):
             errors[name] = message(result)
             continue
-        manifest[name] = result
-        write_json(folder.experts / "manifest.json", manifest, indent=1)
+        folder.add_to_manifest(name, result)
         returns = "no rewards recorded" if result["mean_return"] is None else f"mean return {result['mean_return']:.4g}"
         say(f"expert {name}: {result['n_transitions']} transitions, {returns}")
     for name, error in errors.items():

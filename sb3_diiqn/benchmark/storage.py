@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
+
 from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, Suite, parse_suite
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert.storage import replacing
@@ -85,6 +87,17 @@ class ResultFolder:
         """Read what is known about the recorded experts, by :attr:`ExpertRecipe.name`."""
         manifest = read_json(self.experts / "manifest.json")
         return manifest if isinstance(manifest, dict) else {}
+
+    def add_to_manifest(self, name: str, entry: dict[str, Any]) -> None:
+        """
+        Say that an expert is recorded; entries that other runners on the same folder make meanwhile are kept.
+
+        :param name: :attr:`ExpertRecipe.name`
+        :param entry: what is known about it
+        """
+        self.experts.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.experts / "manifest.lock"):
+            write_json(self.experts / "manifest.json", self.manifest() | {name: entry}, indent=1)
 
     def expert(self, recipe: ExpertRecipe) -> Path:
         """File of an expert."""

@@ -315,3 +315,15 @@ def test_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ray.shutdown()
     folder = ResultFolder(tmp_path)
     assert [folder.state(cell, folder.manifest()) for cell in load_suite(str(path)).cells()] == ["finished", "finished"]
+
+
+def test_two_runners_keep_each_others_experts(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path)
+
+    def add(runner: int) -> None:
+        for expert in range(20):
+            folder.add_to_manifest(f"{runner}-{expert}", {"n_transitions": expert})
+
+    with ThreadPoolExecutor() as runners:
+        list(runners.map(add, range(4)))
+    assert folder.manifest() == {f"{runner}-{i}": {"n_transitions": i} for runner in range(4) for i in range(20)}
