@@ -81,6 +81,8 @@ class ExpertMatchingMixin:
 
     # a long rollout is matched in portions, which bounds the memory for comparing
     max_pending = 256
+    # so many stored ones are compared anew at once
+    matched_again_at_once = 4096
 
     knowledge: ExpertKnowledge
     expert_reward: ExpertReward
@@ -132,8 +134,16 @@ class ExpertMatchingMixin:
             return
         steps = np.arange(self.pos - self._n_pending, self.pos) % self.buffer_size
         self._n_pending = 0
-        matches = self.knowledge.observe(self._agent_transitions(steps))
-        self.expert_indices[steps] = matches.reshape(len(steps), self.n_envs)
+        self._match(steps)
+
+    def match_again(self) -> None:
+        """Compare all stored transitions anew, the oldest first: the knowledge has come to compare by another distance."""
+        n_stored = self.buffer_size if self.full else self.pos
+        steps = np.arange(self.pos - n_stored, self.pos) % self.buffer_size
+        self._n_pending = 0
+        portion = max(self.matched_again_at_once // self.n_envs, 1)
+        for start in range(0, n_stored, portion):
+            self._match(steps[start : start + portion])
 
     def reset(self) -> None:
         """Empty the buffer; what was learned about the expert stays."""
@@ -232,6 +242,10 @@ class ExpertMatchingMixin:
             return self.rewards[steps, envs], self.dones[steps, envs] * (1 - self.timeouts[steps, envs])
         expert: Any = self.knowledge.expert
         return expert.rewards[indices], expert.terminals[indices].astype(np.float32)
+
+    def _match(self, steps: np.ndarray) -> None:
+        matches = self.knowledge.observe(self._agent_transitions(steps))
+        self.expert_indices[steps] = matches.reshape(len(steps), self.n_envs)
 
     def _agent_transitions(self, steps: np.ndarray) -> AgentTransitions:
         def flat(array: np.ndarray) -> np.ndarray:

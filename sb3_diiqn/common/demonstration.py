@@ -9,13 +9,13 @@ import torch as th
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import VecNormalize
 
-from sb3_diiqn.common.action_classifier import ActionClassifier, network_of, with_fitting_networks
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
 from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower, CloneOrMatchingFollower
 from sb3_diiqn.common.expert_side import ExpertSide
 from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.margin import AutomaticMargin, DemonstrationSettings, Margin, margin_losses
+from sb3_diiqn.common.observation_network import ObservationNetwork, network_of, with_fitting_networks
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference import ActionEstimates, estimate
@@ -122,7 +122,7 @@ class ExpertDemonstration(ExpertSide):
             _, given, _ = load_from_zip_file(given, device=device, load_data=False)
         super().set_parameters(with_fitting_networks(given, self._networks()), exact_match, device)  # type: ignore[misc]
 
-    def _networks(self) -> dict[str, ActionClassifier | None]:
+    def _networks(self) -> dict[str, ObservationNetwork | None]:
         """The networks beside the Q-network, by their names in a saved model."""
         return {"inverse_dynamics": self.inverse_dynamics, "cloned_policy": self.cloned_policy}
 
@@ -202,10 +202,12 @@ class ExpertDemonstration(ExpertSide):
         return scale * self._demonstration_weight() * (confidence * losses).mean()
 
     def _train_networks(self) -> None:
-        """Let the networks beside the Q-network learn."""
+        """Let the networks beside the Q-network learn, at the beginning after every update."""
         self._n_batches += 1
-        if self._n_batches > self.networks_warm_up and self._n_batches % self.networks_interval:
-            return
+        if self._n_batches <= self.networks_warm_up or self._n_batches % self.networks_interval == 0:
+            self._let_networks_learn()
+
+    def _let_networks_learn(self) -> None:
         if self.inverse_dynamics is not None:
             self.inverse_dynamics.learn(*self.replay_buffer.drawn_steps(self._vec_normalize_env))
         if self.cloned_policy is not None:

@@ -15,13 +15,13 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, ImitationSamples, TensorObservations
 from sb3_diiqn.common.callbacks import with_confidence_callback
-from sb3_diiqn.common.demonstration import ExpertDemonstration
 from sb3_diiqn.common.gradients import clip_gradients
+from sb3_diiqn.common.learned_metric import LearnedMetric
 from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of
 from sb3_diiqn.expert import Observations
 
 
-class ImplicitImitation(ExpertDemonstration):
+class ImplicitImitation(LearnedMetric):
     """
     Mixin with the update and the behaviour of DIIQN. Put it before the algorithm class.
 
@@ -213,6 +213,7 @@ class ImplicitImitation(ExpertDemonstration):
         :param at_least: leave it for later if there are fewer new transitions
         """
         if isinstance(self.replay_buffer, ExpertMatchingMixin):
+            self._refresh_metric_if_due()
             self.replay_buffer.match_pending(at_least)
 
     def expert_statistics(self) -> dict[str, float]:

@@ -9,8 +9,9 @@ import torch as th
 from gymnasium import spaces
 from torch import nn
 
-from sb3_diiqn.common.action_classifier import ActionClassifier, channel_axis, is_planes, make_extractor
+from sb3_diiqn.common.action_classifier import ActionClassifier
 from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.observation_network import channel_axis, is_planes, make_extractor
 
 
 class TransitionClassifier(ActionClassifier):

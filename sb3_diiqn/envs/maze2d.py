@@ -51,6 +51,8 @@ class Maze2D(gymnasium.Env[AnyArray, Any]):
         stably from it; ``"coordinates"``, float (row, column) in cells, from which DQN learns unstably; ``"image"``, boolean
         planes (rows, columns, 3) of walls, agent and goal, for ``MlpPolicy`` or an own extractor. Most active cells of an
         image are walls, so any two images look alike to a similarity that compares cells
+    :param distractors: so many booleans that say nothing follow the cells of a ``"one_hot"`` observation, each drawn anew in
+        every step. Any two observations look different then to a similarity that compares what it is given
     :param random_start: start in a random free cell from which the goal can be reached, uniform over all
     :param max_episode_steps: cut the episode after so many actions; None: never. ``gymnasium.make`` takes the same keyword
         with the same default, 400
@@ -75,6 +77,7 @@ class Maze2D(gymnasium.Env[AnyArray, Any]):
         goal_reward: float = 1.0,
         wall_penalty: float = 0.0,
         observation: str = "one_hot",
+        distractors: int = 0,
         random_start: bool = False,
         max_episode_steps: int | None = MAX_EPISODE_STEPS,
         render_mode: str | None = None,
@@ -87,6 +90,11 @@ class Maze2D(gymnasium.Env[AnyArray, Any]):
         self.goal_reward = check_number("goal_reward", goal_reward)
         self.wall_penalty = check_number("wall_penalty", wall_penalty, 0.0)
         self.observation = check_choice("observation", observation, ("one_hot", "coordinates", "image"))
+        self.distractors = check_integer("distractors", distractors, 0)
+        if self.distractors and self.observation != "one_hot":
+            raise ConfigurationError(
+                f"distractors={distractors} with observation={observation!r}: only 'one_hot' observations have them."
+            )
         self.random_start = random_start
         self.max_episode_steps = None
         if max_episode_steps is not None:
@@ -112,7 +120,7 @@ class Maze2D(gymnasium.Env[AnyArray, Any]):
         rows, columns = self.layout.walls.shape
         boolean: Any = np.bool_  # Gymnasium's annotation knows numbers only
         if self.observation == "one_hot":
-            return spaces.Box(0, 1, (rows * columns,), dtype=boolean)
+            return spaces.Box(0, 1, (rows * columns + self.distractors,), dtype=boolean)
         if self.observation == "image":
             self._planes = np.zeros((rows, columns, 3), dtype=bool)
             self._planes[..., 0] = self.layout.walls
@@ -135,7 +143,7 @@ class Maze2D(gymnasium.Env[AnyArray, Any]):
         if self.observation == "one_hot":
             one_hot = np.zeros(self.layout.walls.size, dtype=bool)
             one_hot[cell[0] * self.layout.walls.shape[1] + cell[1]] = True
-            return one_hot
+            return np.concatenate([one_hot, self.np_random.random(self.distractors) < 0.5]) if self.distractors else one_hot
         if self.observation == "image":
             planes: AnyArray = self._planes.copy()
             planes[cell[0], cell[1], 1] = True
@@ -157,7 +165,7 @@ class Maze2D(gymnasium.Env[AnyArray, Any]):
             )
         if self.observation == "coordinates":
             return round(float(observation[0])), round(float(observation[1]))
-        agent = observation if self.observation == "one_hot" else observation[..., 1]
+        agent = observation[: self.layout.walls.size] if self.observation == "one_hot" else observation[..., 1]
         row, column = divmod(int(agent.argmax()), self.layout.walls.shape[1])
         return row, column
 

@@ -51,14 +51,10 @@ class BridgingKnowledge(ExpertKnowledge):
         cache_path: Path | None = None,
     ) -> None:
         self.bridging = bridging
+        self.n_actions = n_actions
         self.n_envs = n_envs
         self.gamma = gamma
         super().__init__(expert, observation_space, settings, seed, cache_path)
-        self.tried = TriedActions(len(self.matcher.states), n_actions)
-        self.bridges = Bridges(len(expert), bridging.bridge_length)
-        #: what is known about each expert transition, values of :class:`Feasibility`, shape (n_transitions,), int8
-        self.feasibility = np.full(len(expert), Feasibility.UNKNOWN, dtype=np.int8)
-        self._bridged = np.zeros(len(expert), dtype=bool)
 
     def bridged(self, indices: np.ndarray) -> np.ndarray:
         """
@@ -160,6 +156,14 @@ class BridgingKnowledge(ExpertKnowledge):
         restored._reconsider(np.arange(len(self.expert)))
         return restored
 
+    def _reset(self) -> None:
+        super()._reset()
+        self.tried = TriedActions(len(self.matcher.states), self.n_actions)
+        self.bridges = Bridges(len(self.expert), self.bridging.bridge_length)
+        #: what is known about each expert transition, values of :class:`Feasibility`, shape (n_transitions,), int8
+        self.feasibility = np.full(len(self.expert), Feasibility.UNKNOWN, dtype=np.int8)
+        self._bridged = np.zeros(len(self.expert), dtype=bool)
+
     def _attach(self, expert: ExpertObservations, matcher: ExpertMatcher) -> None:
         super()._attach(expert, matcher)
         self._search = PathSearch(
@@ -236,5 +240,5 @@ class BridgingKnowledge(ExpertKnowledge):
         expected = np.concatenate([expected, encoded_next[: -self.n_envs]])
         ended = np.concatenate([self._ended, episode_ends.astype(bool)])
         self._expected, self._ended = encoded_next[-self.n_envs :], ended[-self.n_envs :]
-        begins = ended[: -self.n_envs] | (expected != encoded).any(axis=1)
+        begins = ended[: -self.n_envs] | ~self.matcher.distance.equal(expected, encoded)
         return np.asarray(begins.reshape(-1, self.n_envs))

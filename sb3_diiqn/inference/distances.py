@@ -23,6 +23,9 @@ UNBOUNDED = 1e15
 #: Distances are float32: two that ought to be equal may differ by this much.
 ROUNDING = 1e-6
 
+#: Name of the metric that is learned beside, see :mod:`sb3_diiqn.inference.embedding`.
+LEARNED = "learned"
+
 DistanceFunction = Callable[[Any, Any], np.ndarray]
 
 
@@ -65,6 +68,28 @@ class Distance(ABC):
         :return: distances in [0, 1], shape (n, m), float32
         """
         return np.stack([self.paired(row[None], second) for row in first]) if len(first) else _no_rows(second)
+
+    def equal(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """
+        Tell which encoded rows are of equal observations.
+
+        :param first: encoded rows, shape (n, width)
+        :param second: encoded rows, shape (n, width)
+        :return: shape (n,), bool
+        """
+        return np.asarray((first == second).all(axis=1))
+
+
+class EuclideanDistance(Distance):
+    """The Euclidean distance of encoded rows, cut off at 1."""
+
+    euclidean = True
+
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.paired`."""
+        difference = first - second
+        root = np.sqrt(np.einsum("...i,...i->...", difference, difference))
+        return np.asarray(np.minimum(root, 1.0), dtype=np.float32)
 
 
 class JaccardDistance(Distance):
@@ -114,14 +139,12 @@ class ScaledAbsoluteDistance(Distance):
         return np.asarray(np.minimum(mean / self.width, 1.0), dtype=np.float32)
 
 
-class RangeDistance(Distance):
+class RangeDistance(EuclideanDistance):
     """
     Float vectors: root mean square of the differences, each divided by its dimension's range; cut off at 1.
 
     :param width: range of each dimension, shape (dimensions,), positive
     """
-
-    euclidean = True
 
     def __init__(self, width: np.ndarray) -> None:
         self.scale = 1.0 / (np.asarray(width, dtype=np.float64).reshape(-1) * np.sqrt(np.size(width)))
@@ -145,12 +168,6 @@ class RangeDistance(Distance):
     def encode(self, observations: Observations) -> np.ndarray:
         """Scale such that the distance is Euclidean, shape (n, dimensions), float64."""
         return np.asarray(_flatten(observations) * self.scale)
-
-    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """See :meth:`Distance.paired`."""
-        difference = first - second
-        root = np.sqrt(np.einsum("...i,...i->...", difference, difference))
-        return np.asarray(np.minimum(root, 1.0), dtype=np.float32)
 
 
 class MismatchDistance(Distance):
@@ -283,7 +300,7 @@ def make_distance(metric: str | DistanceFunction, space: spaces.Space[Any], obse
     Choose the distance for an observation space.
 
     :param metric: ``"auto"``, or one of ``"jaccard"``, ``"absolute"``, ``"range"``, ``"mismatch"`` (for every key of a Dict
-        space), or a callable as :class:`CustomDistance` takes
+        space), or a callable as :class:`CustomDistance` takes; ``"learned"`` is as ``"auto"`` until something is learned
     :param space: the environment's observation space
     :param observations: the expert's observations, from which ``"range"`` takes its ranges
     :raises ConfigurationError: if the metric is unknown or does not fit the space
@@ -300,7 +317,7 @@ def make_distance(metric: str | DistanceFunction, space: spaces.Space[Any], obse
         distance = CustomDistance(metric, observations.shape[1:])
         distance.check(observations)
         return distance
-    return _named_distance(_default_metric(space) if metric == "auto" else metric, space, observations)
+    return _named_distance(_default_metric(space) if metric in {"auto", LEARNED} else metric, space, observations)
 
 
 def _named_distance(metric: str, space: spaces.Space[Any], observations: np.ndarray) -> Distance:
@@ -316,7 +333,8 @@ def _named_distance(metric: str, space: spaces.Space[Any], observations: np.ndar
         if metric == "absolute":
             return ScaledAbsoluteDistance(_finite_width(space))
     raise ConfigurationError(
-        f"similarity_metric={metric!r} is unknown; use 'auto', 'jaccard', 'absolute', 'range', 'mismatch' or a callable"
+        f"similarity_metric={metric!r} is unknown; use 'auto', 'learned', 'jaccard', 'absolute', 'range', 'mismatch' or a "
+        "callable"
     )
 
 

@@ -14,7 +14,7 @@ from sb3_diiqn.expert.types import joined, take
 from sb3_diiqn.inference import confidence as equations
 from sb3_diiqn.inference.actions import NO_ACTION, InferredActions
 from sb3_diiqn.inference.confidence import Confidence
-from sb3_diiqn.inference.distances import ROUNDING, make_distance
+from sb3_diiqn.inference.distances import ROUNDING, Distance, make_distance
 from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
@@ -90,12 +90,21 @@ class ExpertKnowledge:
     ) -> None:
         self.settings = settings
         self.content_hash = expert.content_hash
-        self.inferred = InferredActions(len(expert))
         #: c_e, how often each expert transition has been trained on, shape (n_transitions,), int64
         self.training_count = np.zeros(len(expert), dtype=np.int64)
         self._generator = np.random.default_rng(seed)
         distance = make_distance(settings.similarity_metric, observation_space, expert.observations)
         self._attach(expert, ExpertMatcher(expert, distance, self._radius, settings.n_neighbors, cache_path))
+        self._reset()
+
+    def compare_by(self, distance: Distance) -> None:
+        """
+        Compare by another distance from now on. What was inferred so far is forgotten: its errors are not of this distance.
+
+        :param distance: the new one
+        """
+        self._attach(self.expert, ExpertMatcher(self.expert, distance, self._radius, self.settings.n_neighbors))
+        self._reset()
 
     def observe(self, agent: AgentTransitions) -> np.ndarray:
         """
@@ -243,6 +252,10 @@ class ExpertKnowledge:
         restored.settings = self.settings
         restored._attach(self.expert, self.matcher)
         return restored
+
+    def _reset(self) -> None:
+        """Begin with empty tables of what observing agent transitions tells."""
+        self.inferred = InferredActions(len(self.expert))
 
     def _attach(self, expert: ExpertObservations, matcher: ExpertMatcher) -> None:
         self.expert = expert

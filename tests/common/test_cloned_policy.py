@@ -34,7 +34,7 @@ def test_it_learns_the_probabilities() -> None:
 def test_a_layer_whose_units_are_all_below_zero_learns_again() -> None:
     th.manual_seed(0)
     space = spaces.Box(0, 1, (4, 4, 2), np.bool_)
-    clone = ClonedPolicy(space, n_actions=2)
+    clone = ClonedPolicy(space, 2)
     observations = th.zeros(2, 4, 4, 2)
     observations[1, 1, 1, 1] = 1
     with th.no_grad():

@@ -9,8 +9,8 @@ import pytest
 import torch as th
 from gymnasium import spaces
 
-from sb3_diiqn.common.action_classifier import channel_axis, is_planes
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
+from sb3_diiqn.common.observation_network import channel_axis, is_planes
 
 N_ACTIONS = 3
 STEPS = th.tensor([[0.0, 0.0], [0.01, 0.0], [0.0, -0.01]])

@@ -100,6 +100,21 @@ def test_cell_of_is_the_inverse_of_observation_of(kind: str) -> None:
         assert env.cell_of(observation) == cell
 
 
+def test_distractors_say_nothing_and_are_drawn_anew_in_every_step() -> None:
+    env = Maze2D("small", distractors=200)
+    plain = Maze2D("small")
+    n_cells = plain.observation_space.shape[0]
+    first, _ = env.reset(seed=1)
+    again, _ = env.reset(seed=1)
+    following = env.step(0)[0]
+    assert first in env.observation_space
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first[:n_cells], plain.reset()[0])
+    assert env.cell_of(first) == plain.cell
+    assert 70 < first[n_cells:].sum() < 130
+    assert 70 < (first != following)[n_cells:].sum() < 130
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_observations_are_not_shared(kind: str) -> None:
     env = Maze2D("small", observation=kind)
@@ -264,6 +279,8 @@ def test_registered_time_limit_can_be_shortened_and_lengthened() -> None:
         ({"observation": "pixels"}, "observation='pixels' is unknown; choose one of one_hot, coordinates, image"),
         ({"max_episode_steps": 0}, "max_episode_steps=0"),
         ({"render_mode": "human"}, "render_mode='human' is unknown; choose one of rgb_array, ansi"),
+        ({"distractors": -1}, "distractors=-1"),
+        ({"distractors": 2, "observation": "image"}, "distractors=2 with observation='image': only 'one_hot'"),
     ],
 )
 def test_bad_arguments_are_refused_at_construction(arguments: dict[str, Any], message: str) -> None:

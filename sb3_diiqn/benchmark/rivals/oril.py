@@ -57,7 +57,7 @@ class RewardModel(nn.Module):
         super().__init__()
         self.positive_prior = positive_prior
         # the same network, with a single output
-        self.network = TransitionClassifier(observation_space, n_actions=1)
+        self.network = TransitionClassifier(observation_space, n_outputs=1)
         self.optimizer = self.network.optimizer
 
     def rewards(self, observations: TensorObservations, next_observations: TensorObservations) -> th.Tensor:

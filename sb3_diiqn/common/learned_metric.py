@@ -1,0 +1,82 @@
+"""Comparing with the expert by a distance that is learned beside, instead of one that was set by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch as th
+
+from sb3_diiqn.common.demonstration import ExpertDemonstration
+from sb3_diiqn.common.observation_network import ObservationNetwork
+from sb3_diiqn.common.state_embedding import StateEmbedding
+from sb3_diiqn.inference.distances import LEARNED
+from sb3_diiqn.inference.embedding import EmbeddingDistance
+
+
+class LearnedMetric(ExpertDemonstration):
+    """
+    Mixin for ``similarity_metric="learned"``: a network learns embeddings, and now and then what it has learned is put to use.
+
+    Then everything is compared anew: the expert's states are indexed again, and all that the replay buffer still holds is
+    matched again, which takes the longer the more there is. So it happens each time the number of updates has doubled.
+    """
+
+    # of the host, and the arguments
+    batch_size: int
+    similarity_metric: Any
+
+    state_embedding: StateEmbedding | None = None
+    #: after so many updates the learned metric takes the place of the one set by hand
+    first_refresh = 1000
+    _n_refreshes = 0
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._embedding_generator = np.random.default_rng(self._seed(5))
+        if self.similarity_metric == LEARNED and self._expert_content_hash is not None:
+            self.state_embedding = StateEmbedding(self.observation_space, self._n_actions()).to(self.device)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_embedding_generator"]
+
+    def _networks(self) -> dict[str, ObservationNetwork | None]:
+        return {**super()._networks(), "state_embedding": self.state_embedding}
+
+    def set_parameters(
+        self, load_path_or_dict: str | dict[str, Any], exact_match: bool = True, device: th.device | str = "auto"
+    ) -> None:
+        """
+        Load parameters, and compare by what they have learned.
+
+        :param load_path_or_dict: see Stable-Baselines3
+        :param exact_match: see Stable-Baselines3
+        :param device: see Stable-Baselines3
+        """
+        super().set_parameters(load_path_or_dict, exact_match, device)
+        self._compare_as_learned()
+
+    def _complete_restored_buffer(self, own: Any) -> None:
+        super()._complete_restored_buffer(own)
+        self._compare_as_learned()
+
+    def _let_networks_learn(self) -> None:
+        super()._let_networks_learn()
+        if self.state_embedding is None:
+            return
+        indices = self._embedding_generator.integers(len(self.expert), size=self.batch_size)  # type: ignore[arg-type]
+        # as they are stored: those that are matched are not normalised either
+        self.state_embedding.learn(*self.replay_buffer.drawn_steps(), *self.replay_buffer.expert_tensors(indices))
+
+    def _refresh_metric_if_due(self) -> None:
+        if self.state_embedding is not None and self._n_batches >= self.first_refresh * 2**self._n_refreshes:
+            self._n_refreshes += 1
+            self._compare_as_learned()
+
+    def _compare_as_learned(self) -> None:
+        """Compare by what has been learned so far, unless that is too little."""
+        if self.state_embedding is None or self._n_refreshes == 0 or self.expert is None:
+            return
+        knowledge: Any = self.knowledge
+        knowledge.compare_by(EmbeddingDistance.from_expert(self.state_embedding.as_it_is().embed, self.expert))
+        self.replay_buffer.match_again()

@@ -1,0 +1,69 @@
+"""A distance that is not set by hand: that of learned embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sb3_diiqn.expert import ExpertObservations, Observations
+from sb3_diiqn.expert.types import arrays_of, take
+from sb3_diiqn.inference.distances import EuclideanDistance
+from sb3_diiqn.inference.rows import distinct
+
+Embed = Callable[[Observations], np.ndarray]
+
+
+class EmbeddingDistance(EuclideanDistance):
+    """
+    Euclidean distance of embeddings, in units of the expert's steps.
+
+    :param embed: computes embeddings of observations, shape (n, width); always the same for equal ones, up to rounding
+    :param scale: what embeddings are multiplied by
+    """
+
+    #: A step of the expert, the median one, is so long: a similarity of 0.97 accepts what is nearer than half a step.
+    step = 0.06
+    #: so many expert transitions tell how long a step is
+    n_steps = 10_000
+    #: so many observations are embedded at once
+    at_once = 1024
+    #: embeddings are float32, and the last digits depend on what else is computed with them
+    rounding = 1e-4
+
+    def __init__(self, embed: Embed, scale: float) -> None:
+        self.embed = embed
+        self.scale = scale
+
+    @classmethod
+    def from_expert(cls, embed: Embed, expert: ExpertObservations) -> EmbeddingDistance:
+        """
+        Take the unit from the expert's steps; those that lead nowhere do not count.
+
+        :param embed: computes embeddings of observations, shape (n, width)
+        :param expert: expert data
+        """
+        plain = cls(embed, 1.0)
+        indices = np.unique(np.linspace(0, len(expert) - 1, min(len(expert), cls.n_steps)).astype(np.int64))
+        difference = plain.encode(expert.next(indices)) - plain.encode(expert.current(indices))
+        lengths = np.sqrt(np.square(difference).sum(axis=1))
+        lengths = lengths[lengths > cls.rounding]
+        return cls(embed, cls.step / float(np.median(lengths)) if len(lengths) else 1.0)
+
+    def encode(self, observations: Observations) -> np.ndarray:
+        """Embed every different observation once, shape (n, width), float64."""
+        first, number = distinct(_as_octets(observations))
+        parts = [first[start : start + self.at_once] for start in range(0, max(len(first), 1), self.at_once)]
+        embedded = np.concatenate([self.embed(take(observations, part)) for part in parts])
+        return np.asarray(embedded[number] * np.float64(self.scale))
+
+    def equal(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.equal`; up to rounding."""
+        return np.asarray((np.abs(first - second) <= self.rounding).all(axis=1))
+
+
+def _as_octets(observations: Observations) -> np.ndarray:
+    """Put the bytes of all parts of an observation into one row, shape (n, bytes)."""
+    arrays = [np.ascontiguousarray(array) for array in arrays_of(observations).values()]
+    rows = [array.reshape(len(array), int(np.prod(array.shape[1:]))).view(np.uint8) for array in arrays]
+    return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)
