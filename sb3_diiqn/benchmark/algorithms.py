@@ -43,6 +43,8 @@ ALGORITHMS: dict[str, Algorithm] = {
     # under these names, the published methods: what goes beyond them is named in a suite
     "diiqn": Algorithm("sb3_diiqn:DIIQN", uses_expert=True, defaults={"preset": "paper"}),
     "hadiiqn": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True, defaults={"preset": "paper"}),
+    "qrdiiqn": Algorithm("sb3_diiqn:QRDIIQN", uses_expert=True, defaults={"preset": "paper"}),
+    "qrdqn": Algorithm("sb3_contrib:QRDQN", uses_expert=False),
     "bco": Algorithm("sb3_diiqn.benchmark.rivals:BCO", uses_expert=True),
     "labelled-replay": Algorithm("sb3_diiqn.benchmark.rivals:LabelledReplayDQN", uses_expert=True),
     "jsrl": Algorithm("sb3_diiqn.benchmark.rivals:JSRL", uses_expert=True),

@@ -14,7 +14,7 @@ from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower, CloneOrM
 from sb3_diiqn.common.expert_side import ExpertSide
 from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
-from sb3_diiqn.common.margin import AutomaticMargin, DemonstrationSettings, Margin, margin_losses
+from sb3_diiqn.common.margin import AutomaticMargin, DemonstrationSettings, Inference, Margin, margin_losses
 from sb3_diiqn.common.observation_network import ObservationNetwork, network_of, with_fitting_networks
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
@@ -41,7 +41,7 @@ class ExpertDemonstration(ExpertSide):
     double_q: bool
     guide: str
     imitate_guide: bool
-    inference: str
+    inference: Inference
     margin: Margin
     margin_batch_size: int
     margin_weight: float
@@ -75,25 +75,26 @@ class ExpertDemonstration(ExpertSide):
         # also for a loaded model without its expert data: the file has the networks' parameters
         if self._expert_content_hash is None:
             return
-        if self.inference == "inverse_dynamics":
-            self.inverse_dynamics = InverseDynamics(self.observation_space, self._n_actions()).to(self.device)
+        network_class = self._settings(DemonstrationSettings).network_class
+        if network_class is not None:
+            self.inverse_dynamics = network_class(self.observation_space, self._n_actions()).to(self.device)
         if self._settings(GuidanceSettings).has_clone:
             network = network_of(self.policy)
             self.cloned_policy = ClonedPolicy(self.observation_space, self._n_actions(), **network).to(self.device)
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        self._settings(DemonstrationSettings)
+        has_network = self._settings(DemonstrationSettings).network_class is not None
         require(isinstance(self.double_q, bool), "double_q", self.double_q, "True or False")
-        alone = self.batch_size == 1 and self.inference == "inverse_dynamics"
-        require(not alone, "batch_size", self.batch_size, "at least 2 with inference='inverse_dynamics'")
+        alone = self.batch_size == 1 and has_network
+        require(not alone, "batch_size", self.batch_size, "at least 2 with a network as inference, which normalises batches")
 
     def _make_follower(self) -> Follower:
         clone = CloneFollower(self.clone_probabilities, self._seed(1))
         if self.guide == "clone":
             return clone
         matching: Any = super()._make_follower()
-        if self.inference == "inverse_dynamics":
+        if self._settings(DemonstrationSettings).network_class is not None:
             matching.estimate_actions = self.estimate_actions
         return matching if self.guide == "matching" else CloneOrMatchingFollower(clone, matching)
 

@@ -7,10 +7,12 @@ from typing import Literal
 
 import torch as th
 
+from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.inference.settings import is_in, require
 
 INFERENCES = ("nearest", "inverse_dynamics")
 
+Inference = str | type[InverseDynamics]
 Margin = float | Literal["auto"]
 
 
@@ -19,7 +21,8 @@ class DemonstrationSettings:
     """
     Parameters of the margin loss and of the estimates that it builds on. None of it is in the paper.
 
-    :param inference: where the estimates come from: ``"nearest"`` or ``"inverse_dynamics"``
+    :param inference: where the estimates come from: ``"nearest"``, ``"inverse_dynamics"``, or a class derived from
+        :class:`~sb3_diiqn.common.inverse_dynamics.InverseDynamics`
     :param margin_weight: weight of the margin loss, 0 turns it off
     :param margin: by how much the expert's action is to be valued above others, in units of the reward, positive; or
         ``"auto"``, see :class:`AutomaticMargin`
@@ -27,14 +30,23 @@ class DemonstrationSettings:
     :param imitate_guide: whether the guide's actions in the agent's own transitions are imitated, too
     """
 
-    inference: str
+    inference: Inference
     margin_weight: float
     margin: Margin
     margin_batch_size: int
     imitate_guide: bool
 
+    @property
+    def network_class(self) -> type[InverseDynamics] | None:
+        """Class of the network that makes the estimates, None if the nearest transition does."""
+        if isinstance(self.inference, type):
+            return self.inference
+        return InverseDynamics if self.inference == "inverse_dynamics" else None
+
     def __post_init__(self) -> None:
-        require(self.inference in INFERENCES, "inference", self.inference, f"one of {', '.join(map(repr, INFERENCES))}")
+        own = isinstance(self.inference, type) and issubclass(self.inference, InverseDynamics)
+        expected = f"one of {', '.join(map(repr, INFERENCES))}, or a class derived from InverseDynamics"
+        require(own or self.inference in INFERENCES, "inference", self.inference, expected)
         require(is_in(self.margin_weight, 0), "margin_weight", self.margin_weight, "at least 0")
         positive = self.margin == "auto" or is_in(self.margin, 1e-12)
         require(positive, "margin", self.margin, "positive, or 'auto'")

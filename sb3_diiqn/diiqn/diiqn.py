@@ -14,7 +14,7 @@ from sb3_diiqn.common.buffers import ExpertReward, TensorObservations
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
 from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.imitation import ImplicitImitation
-from sb3_diiqn.common.margin import Margin
+from sb3_diiqn.common.margin import Inference, Margin
 from sb3_diiqn.common.transitions import Batch, Learning, with_further
 from sb3_diiqn.inference import DistanceFunction
 
@@ -67,7 +67,8 @@ class DIIQN(ImplicitImitation, DQN):
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
         loss and, where nothing is near enough, by the guidance: ``"nearest"``, from the nearest of the agent's transitions as
         in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from
-        one observation to the next
+        one observation to the next; or your own class derived from
+        :class:`~sb3_diiqn.common.inverse_dynamics.InverseDynamics`
     :param margin_weight: weight of a large-margin loss on the estimated actions, at the beginning; so that the expert is no
         limit, it falls linearly to 0 over half of the training, with ``led_episodes`` sooner where these return less than
         the agent's own, and later where they clearly return more. 0 turns it off, as in the paper
@@ -124,7 +125,7 @@ class DIIQN(ImplicitImitation, DQN):
         guidance_length: float | None = None,
         guide: str | None = None,
         led_episodes: float | None = None,
-        inference: str | None = None,
+        inference: Inference | None = None,
         margin_weight: float | None = None,
         margin: Margin | None = None,
         margin_batch_size: int = 16,

@@ -22,12 +22,10 @@ except ImportError as error:
 
 SelfQRDIIQN = TypeVar("SelfQRDIIQN", bound="QRDIIQN")
 
-#: DIIQN's own arguments, which are keyword-only there, with their defaults.
-_IMITATION_DEFAULTS = {
-    name: parameter.default
-    for name, parameter in inspect.signature(DIIQN.__init__).parameters.items()
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-}
+#: DIIQN's own arguments, which are keyword-only there.
+_IMITATION_ARGUMENTS = [
+    parameter for parameter in inspect.signature(DIIQN).parameters.values() if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+]
 
 
 class QRDIIQN(ImplicitImitation, QRDQN):
@@ -42,6 +40,9 @@ class QRDIIQN(ImplicitImitation, QRDQN):
     :raises ExpertDataError: if the expert data is damaged or does not fit the environment
     """
 
+    # for help(), and for whoever asks which arguments there are
+    __signature__ = inspect.Signature([*inspect.signature(QRDQN).parameters.values(), *_IMITATION_ARGUMENTS])
+
     def __init__(
         self,
         policy: str | type[QRDQNPolicy],
@@ -50,7 +51,7 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
-        imitation = {name: kwargs.pop(name, default) for name, default in _IMITATION_DEFAULTS.items()}
+        imitation = {argument.name: kwargs.pop(argument.name, argument.default) for argument in _IMITATION_ARGUMENTS}
         # QRDQN writes its optimizer into the caller's dictionary
         if kwargs.get("policy_kwargs") is not None:
             kwargs["policy_kwargs"] = dict(kwargs["policy_kwargs"])

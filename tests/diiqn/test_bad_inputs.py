@@ -50,7 +50,8 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"guidance_share": -0.1}, r"guidance_share=-0.1.*in \[0, 1\]"),
     ({"guidance_length": 0}, "guidance_length=0.*at least 1"),
     ({"double_q": "no"}, "double_q='no'.*True or False"),
-    ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with inference"),
+    ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with a network"),
+    ({"inference": dict}, "inference=.*dict.*or a class derived from InverseDynamics"),
     ({"guide": "teacher"}, "guide='teacher'.*one of 'matching', 'clone', 'both'"),
 ]
 

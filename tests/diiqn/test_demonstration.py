@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.common.demonstration import DemonstrationSamples
+from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.inference import NO_ACTION, ActionEstimates, ExpertFollower
 from tests.helpers import LEFT, LENGTH, RIGHT, TINY, LineEnv, Unpaid, right_walks, walk
 
@@ -100,6 +101,25 @@ def test_what_the_agent_likes_to_do_is_not_taken_for_the_expert_s_doing() -> Non
     assert not np.allclose(expected, network.probabilities(*tensors))
     for probabilities in (model._action_probabilities, model._voted_probabilities):
         np.testing.assert_allclose(probabilities(indices, *tensors), expected, rtol=1e-5)
+
+
+class AlwaysRight(InverseDynamics):
+    """Somebody's own inference, which knows better."""
+
+    def likelihoods(self, observations: Any, next_observations: Any) -> np.ndarray:
+        """Whatever is seen, the expert went right."""
+        return np.tile(np.eye(2, dtype=np.float32)[RIGHT], (len(observations), 1))
+
+
+def test_ones_own_inference_is_asked_and_saved(tmp_path: Path) -> None:
+    model = make(inference=AlwaysRight, margin_weight=1.0)
+    assert model.estimate_actions(np.arange(LENGTH - 1)).plausible.tolist() == [[False, True]] * (LENGTH - 1)
+    model.learn(60)
+    model.save(tmp_path / "model")
+    loaded = DIIQN.load(tmp_path / "model", expert_data=right_walks())
+    assert isinstance(loaded.inverse_dynamics, AlwaysRight)
+    for own, others in zip(parameters_of(model.inverse_dynamics), parameters_of(loaded.inverse_dynamics), strict=True):  # type: ignore[arg-type]
+        np.testing.assert_array_equal(own, others)
 
 
 # --- the margin loss ----------------------------------------------------------------------------------------------------------

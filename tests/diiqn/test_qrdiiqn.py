@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from sb3_contrib import QRDQN
 from sb3_contrib.common.utils import quantile_huber_loss
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from sb3_diiqn import QRDIIQN
+from sb3_diiqn import DIIQN, QRDIIQN
 from sb3_diiqn.common.transitions import Transitions, batch_of
 from sb3_diiqn.diiqn.qrdiiqn import quantile_huber_losses
 from sb3_diiqn.exceptions import ConfigurationError
@@ -39,6 +40,12 @@ def test_the_mean_loss_is_that_of_sb3_contrib() -> None:
     quantiles, targets = th.randn(7, 5, generator=generator), 2 * th.randn(7, 5, generator=generator)
     own, theirs = quantile_huber_losses(quantiles, targets).mean(), quantile_huber_loss(quantiles, targets)
     assert own.item() == pytest.approx(theirs.item(), rel=1e-6)
+
+
+def test_its_signature_has_the_arguments_of_both() -> None:
+    names = list(inspect.signature(QRDIIQN).parameters)
+    assert names[: names.index("expert_data")] == list(inspect.signature(QRDQN).parameters)
+    assert set(inspect.signature(DIIQN).parameters) <= set(names)
 
 
 def test_without_expert_data_it_is_qrdqn() -> None:
