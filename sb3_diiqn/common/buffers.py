@@ -82,7 +82,7 @@ class ExpertMatchingMixin:
     # a long rollout is matched in portions, which bounds the memory for comparing
     max_pending = 256
     # so many stored ones are compared anew at once
-    matched_again_at_once = 4096
+    matched_again_at_once = 1024
 
     knowledge: ExpertKnowledge
     expert_reward: ExpertReward

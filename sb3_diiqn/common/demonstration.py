@@ -121,7 +121,10 @@ class ExpertDemonstration(ExpertSide):
         given: Any = load_path_or_dict
         if not isinstance(given, dict):
             _, given, _ = load_from_zip_file(given, device=device, load_data=False)
-        super().set_parameters(with_fitting_networks(given, self._networks()), exact_match, device)  # type: ignore[misc]
+        fitting, begins_anew = with_fitting_networks(given, self._networks())
+        super().set_parameters(fitting, exact_match, device)  # type: ignore[misc]
+        if begins_anew:
+            self._n_batches = 0
 
     def _networks(self) -> dict[str, ObservationNetwork | None]:
         """The networks beside the Q-network, by their names in a saved model."""

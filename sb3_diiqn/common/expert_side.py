@@ -242,8 +242,11 @@ class ExpertSide:
     def _complete_restored_buffer(self, own: Any) -> None:
         restored = self.replay_buffer
         if isinstance(own, ExpertMatchingMixin) and isinstance(restored, ExpertMatchingMixin):
+            comparable = own.knowledge.compares_like(restored.knowledge)
             restored.knowledge = own.knowledge.adopt(restored.knowledge)
             restored.expert_reward = self.expert_reward
+            if not comparable:
+                restored.match_again()
             self._guidance = self._make_guidance()
         elif isinstance(own, ExpertMatchingMixin):
             raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
-import torch as th
 
 from sb3_diiqn.common.demonstration import ExpertDemonstration
 from sb3_diiqn.common.observation_network import ObservationNetwork
@@ -38,27 +38,11 @@ class LearnedMetric(ExpertDemonstration):
             self.state_embedding = StateEmbedding(self.observation_space, self._n_actions()).to(self.device)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_embedding_generator"]
+        # a loaded model compares by what it has learned as soon as it goes on
+        return [*super()._excluded_save_params(), "_embedding_generator", "_n_refreshes"]
 
     def _networks(self) -> dict[str, ObservationNetwork | None]:
         return {**super()._networks(), "state_embedding": self.state_embedding}
-
-    def set_parameters(
-        self, load_path_or_dict: str | dict[str, Any], exact_match: bool = True, device: th.device | str = "auto"
-    ) -> None:
-        """
-        Load parameters, and compare by what they have learned.
-
-        :param load_path_or_dict: see Stable-Baselines3
-        :param exact_match: see Stable-Baselines3
-        :param device: see Stable-Baselines3
-        """
-        super().set_parameters(load_path_or_dict, exact_match, device)
-        self._compare_as_learned()
-
-    def _complete_restored_buffer(self, own: Any) -> None:
-        super()._complete_restored_buffer(own)
-        self._compare_as_learned()
 
     def _let_networks_learn(self) -> None:
         super()._let_networks_learn()
@@ -69,14 +53,16 @@ class LearnedMetric(ExpertDemonstration):
         self.state_embedding.learn(*self.replay_buffer.drawn_steps(), *self.replay_buffer.expert_tensors(indices))
 
     def _refresh_metric_if_due(self) -> None:
-        if self.state_embedding is not None and self._n_batches >= self.first_refresh * 2**self._n_refreshes:
-            self._n_refreshes += 1
-            self._compare_as_learned()
-
-    def _compare_as_learned(self) -> None:
-        """Compare by what has been learned so far, unless that is too little."""
-        if self.state_embedding is None or self._n_refreshes == 0 or self.expert is None:
+        number = (self._n_batches // self.first_refresh).bit_length()
+        if self.state_embedding is None or number <= self._n_refreshes:
             return
-        knowledge: Any = self.knowledge
-        knowledge.compare_by(EmbeddingDistance.from_expert(self.state_embedding.as_it_is().embed, self.expert))
+        self._n_refreshes = number
+        expert, knowledge = self.expert, self.knowledge
+        if expert is None or knowledge is None:
+            return
+        distance = EmbeddingDistance.from_expert(self.state_embedding.as_it_is().embed, expert)
+        if distance is None:
+            warnings.warn("the learned metric tells none of the expert's states apart: the one in use is kept", stacklevel=2)
+            return
+        knowledge.compare_by(distance)
         self.replay_buffer.match_again()

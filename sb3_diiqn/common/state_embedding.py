@@ -69,8 +69,9 @@ class StateEmbedding(ObservationNetwork):
 
     def as_it_is(self) -> StateEmbedding:
         """Copy the network as it is now, to compare with it while this one goes on learning."""
-        frozen = copy.deepcopy(self).requires_grad_(False)
-        return frozen.eval()
+        frozen = copy.deepcopy(self).requires_grad_(False).eval()
+        del frozen.optimizer
+        return frozen
 
     def embed(self, observations: Observations) -> np.ndarray:
         """

@@ -39,7 +39,7 @@ class DIIQN(ImplicitImitation, DQN):
         ``"mismatch"``, or a function that gets two arrays of n and of m observations and returns *distances* in [0, 1], of
         shape (n, m). (Open in the paper.) Or ``"learned"``: as ``"auto"`` at the beginning, and then by embeddings that a
         network beside learns from the agent's and the expert's transitions, which leave out what is noise; a similarity of
-        0.97 is half of one of the expert's steps
+        0.97 is a third of one of the expert's steps
     :param similarity_threshold: tau of the paper; an expert state that is at least this similar to the agent's is accepted as
         a match, in [0, 1]
     :param n_neighbors: k of the paper, how many nearest expert states are considered for a match

@@ -40,9 +40,6 @@ class QRDIIQN(ImplicitImitation, QRDQN):
     :raises ExpertDataError: if the expert data is damaged or does not fit the environment
     """
 
-    # for help(), and for whoever asks which arguments there are
-    __signature__ = inspect.Signature([*inspect.signature(QRDQN).parameters.values(), *_IMITATION_ARGUMENTS])
-
     def __init__(
         self,
         policy: str | type[QRDQNPolicy],
@@ -90,6 +87,12 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         chosen = _of_actions(quantiles[batch.row], batch.actions.squeeze(1))
         errors = (chosen.detach().mean(dim=1) - targets.mean(dim=1)).abs()
         return Learning(quantiles.mean(dim=1), quantile_huber_losses(chosen, targets), errors)
+
+
+# for help(), and for whoever asks which arguments there are
+QRDIIQN.__init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [*inspect.signature(QRDQN.__init__).parameters.values(), *_IMITATION_ARGUMENTS]
+)
 
 
 def quantile_huber_losses(quantiles: th.Tensor, targets: th.Tensor) -> th.Tensor:

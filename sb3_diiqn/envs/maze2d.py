@@ -135,7 +135,7 @@ class Maze2D(gymnasium.Env[AnyArray, Any]):
         return self._cell
 
     def observation_of(self, cell: Cell) -> AnyArray:
-        """Observation of an agent in a cell.
+        """Observation of an agent in a cell. Distractors, if there are any, are drawn.
 
         :param cell: (row, column)
         :return: a new array out of the observation space

@@ -150,7 +150,7 @@ class BridgingKnowledge(ExpertKnowledge):
                 f"the replay buffer has no bridges of up to {self.bridging.bridge_length} steps: it was saved by another "
                 "algorithm, or with another bridge_length"
             )
-        restored.bridging, restored.gamma = self.bridging, self.gamma
+        restored.bridging, restored.gamma, restored.n_actions = self.bridging, self.gamma, self.n_actions
         super().adopt(restored)
         # the settings may be others than those it was learned with
         restored._reconsider(np.arange(len(self.expert)))

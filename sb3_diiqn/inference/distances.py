@@ -32,9 +32,6 @@ DistanceFunction = Callable[[Any, Any], np.ndarray]
 class Distance(ABC):
     """A normalised distance. Encoded observations are two-dimensional arrays, one row per observation."""
 
-    #: True if d is the Euclidean distance of encoded rows, cut off at 1: neighbours can then be found with a tree.
-    euclidean = False
-
     @property
     def kind(self) -> str:
         """Name of what decides how observations are encoded."""
@@ -81,9 +78,10 @@ class Distance(ABC):
 
 
 class EuclideanDistance(Distance):
-    """The Euclidean distance of encoded rows, cut off at 1."""
+    """The Euclidean distance of encoded rows, cut off at 1: neighbours can be found with a tree."""
 
-    euclidean = True
+    #: so many near rows a tree finds at least
+    max_hits = 32
 
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.paired`."""

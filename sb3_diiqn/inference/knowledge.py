@@ -234,9 +234,19 @@ class ExpertKnowledge:
             statistics["inference_error"] = float(np.median(self.inferred.error[inferred]))
         return statistics
 
+    def compares_like(self, restored: ExpertKnowledge) -> bool:
+        """
+        Tell whether what another one has inferred holds by this one's distance, too.
+
+        :param restored: unpickled knowledge about the same expert data
+        """
+        return self.metric == restored.metric
+
     def adopt(self, restored: ExpertKnowledge) -> ExpertKnowledge:
         """
         Give restored tables the expert data, the search index and the settings of this one.
+
+        Where distances were others, what was inferred is forgotten: see :meth:`compares_like`.
 
         :param restored: unpickled knowledge about the same expert data
         :return: the restored knowledge, complete again
@@ -250,7 +260,10 @@ class ExpertKnowledge:
                 f"{self.content_hash[:12]}: pass the same expert data, or start with an empty replay buffer"
             )
         restored.settings = self.settings
+        comparable = self.compares_like(restored)
         restored._attach(self.expert, self.matcher)
+        if not comparable:
+            restored._reset()
         return restored
 
     def _reset(self) -> None:
@@ -260,6 +273,8 @@ class ExpertKnowledge:
     def _attach(self, expert: ExpertObservations, matcher: ExpertMatcher) -> None:
         self.expert = expert
         self.matcher = matcher
+        #: name of the distance that the tables are of
+        self.metric = matcher.distance.kind
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()

@@ -9,7 +9,7 @@ import numpy as np
 
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.inference.cache import IndexCache
-from sb3_diiqn.inference.distances import Distance, JaccardDistance, ScaledAbsoluteDistance
+from sb3_diiqn.inference.distances import Distance, EuclideanDistance, JaccardDistance, ScaledAbsoluteDistance
 from sb3_diiqn.inference.index import Hits, Index, ScanIndex, TreeIndex
 from sb3_diiqn.inference.partition import PartitionIndex
 from sb3_diiqn.inference.rows import Groups, distinct, expanded, portions
@@ -220,8 +220,8 @@ def make_index(
     if isinstance(distance, ScaledAbsoluteDistance) and SketchIndex.suits(states):
         return SketchIndex(distance, states, max(16, 3 * n_neighbors), cache)
     # in many dimensions a tree visits every leaf and is slower than comparing with every row
-    if distance.euclidean and states.shape[1] <= 20:
-        return TreeIndex(distance, states, max(32, 3 * n_neighbors))
+    if isinstance(distance, EuclideanDistance) and states.shape[1] <= 20:
+        return TreeIndex(distance, states, max(distance.max_hits, 3 * n_neighbors))
     return ScanIndex(distance, states)
 
 

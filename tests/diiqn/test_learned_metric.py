@@ -9,13 +9,20 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+import sb3_diiqn
 from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
+from sb3_diiqn.common.buffers import ExpertMatchingMixin
 from sb3_diiqn.common.learned_metric import LearnedMetric
+from sb3_diiqn.common.state_embedding import StateEmbedding
+from sb3_diiqn.envs import Maze2D, MazeExpert
 from sb3_diiqn.inference import NO_ACTION, NO_MATCH
 from sb3_diiqn.inference.distances import RangeDistance
 from sb3_diiqn.inference.embedding import EmbeddingDistance
-from tests.helpers import RIGHT, TINY, LineEnv, right_walks
+from sb3_diiqn.record import record_expert
+from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
+from tests.inference.bridging_worlds import tables_of
 
 LEARNED: dict[str, Any] = {**TINY, "similarity_metric": "learned", "preset": "paper"}
 
@@ -28,6 +35,19 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(**arguments: Any) -> DIIQN:
     return DIIQN("MlpPolicy", LineEnv(), **{**LEARNED, "expert_data": right_walks(), **arguments})
+
+
+def refresh(model: Any) -> None:
+    """Put what has been learned to use at once."""
+    model._n_refreshes = 0
+    model.update_confidence()
+
+
+class UnboundedLine(LineEnv):
+    """The line, as an environment that names no bounds."""
+
+    def __init__(self) -> None:
+        super().__init__("unbounded vector")
 
 
 def distance_of(model: Any) -> Any:
@@ -52,6 +72,17 @@ def test_it_begins_with_the_metric_set_by_hand_and_changes_each_time_the_updates
 
 
 @pytest.mark.usefixtures("soon")
+def test_after_many_updates_at_once_everything_is_matched_again_once() -> None:
+    model = make(gradient_steps=200)
+    model.learn(20 + 3 * 4)
+    model.update_confidence()
+    assert model._n_refreshes == (600 // 8).bit_length() > 1
+    seen = distance_of(model)
+    model.update_confidence()
+    assert distance_of(model) is seen
+
+
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("buffer_size", [1000, 50])
 def test_all_that_is_stored_is_matched_again(buffer_size: int) -> None:
     model = make(buffer_size=buffer_size)
@@ -59,7 +90,7 @@ def test_all_that_is_stored_is_matched_again(buffer_size: int) -> None:
     buffer: Any = model.replay_buffer
     knowledge: Any = model.knowledge
     assert buffer.full == (buffer_size == 50)
-    model._compare_as_learned()
+    refresh(model)
     n_stored = buffer.buffer_size if buffer.full else buffer.pos
     indices, observations = buffer.expert_indices[:n_stored, 0], buffer.observations[:n_stored, 0]
     # what starts at a state that is as near as the threshold says
@@ -68,6 +99,51 @@ def test_all_that_is_stored_is_matched_again(buffer_size: int) -> None:
     assert (near.any(axis=1) == (indices != NO_MATCH)).all()
     assert near[np.flatnonzero(indices != NO_MATCH), indices[indices != NO_MATCH]].all()
     assert (indices != NO_MATCH).any()
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(("n_envs", "buffer_size"), [(1, 500), (2, 500), (2, 5000)])
+def test_it_is_the_same_as_if_it_had_been_used_from_the_beginning(
+    n_envs: int, buffer_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored is gone through in its order, whatever the portions: bridges are paths."""
+    monkeypatch.setattr(ExpertMatchingMixin, "matched_again_at_once", 64)
+    king = Maze2D("small", actions="king")
+    expert = record_expert(king, MazeExpert(king), n_steps=200, seed=0).expert_data
+    arguments = {**LEARNED, "preset": "bridging", "buffer_size": buffer_size, "n_neighbors": 1}
+    envs = DummyVecEnv([lambda: Maze2D("small", max_episode_steps=50)] * n_envs)
+    model = HADIIQN("MlpPolicy", envs, expert_data=expert, **arguments)
+    model.learn(800)
+    refresh(model)
+    buffer: Any = model.replay_buffer
+    assert buffer._n_pending == 0
+    fresh: Any = model._make_knowledge(model.expert)  # type: ignore[arg-type]
+    fresh.compare_by(distance_of(model))
+    n_stored = buffer.buffer_size if buffer.full else buffer.pos
+    # one call is one batch: those that are equally far count in their order
+    portion = 64 // n_envs
+    steps = np.arange(buffer.pos - n_stored, buffer.pos) % buffer.buffer_size
+    for start in range(0, n_stored, portion):
+        fresh.observe(buffer._agent_transitions(steps[start : start + portion]))
+    knowledge: Any = model.knowledge
+    assert tables_of(knowledge) == tables_of(fresh)
+    assert knowledge._bridged.any()
+
+
+def test_the_embedding_sees_what_is_stored_not_what_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(StateEmbedding, "learn", lambda self, *batch: seen.append(batch))
+    env = VecNormalize(DummyVecEnv([LineEnv]))
+    model = DIIQN("MlpPolicy", env, expert_data=right_walks(), **{**LEARNED, "gradient_steps": 1})
+    model.learn(80)
+    observations, actions, following, expert, expert_following = (part.numpy() for part in seen[-1])
+    line = walk(range(LENGTH))
+    state, next_state, before, after = (
+        np.array([np.flatnonzero(np.isclose(line, row).all(axis=1))[0] for row in rows])
+        for rows in (observations, following, expert, expert_following)
+    )
+    np.testing.assert_array_equal(after, before + 1)
+    np.testing.assert_array_equal(next_state, (state + np.where(actions[:, 0] == RIGHT, 1, -1)).clip(0))
 
 
 class NoisyLine(gym.ObservationWrapper[Any, Any, Any]):
@@ -105,28 +181,59 @@ def test_where_observations_are_full_of_noise_only_a_learned_metric_finds_the_ex
 
 
 @pytest.mark.usefixtures("soon")
-def test_a_loaded_model_compares_as_it_has_learned(tmp_path: Path) -> None:
-    model = make()
+@pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
+def test_a_loaded_model_goes_on_comparing_as_it_has_learned(algorithm: type[DIIQN], tmp_path: Path) -> None:
+    far_out = ExpertObservations.from_trajectories([1e6 * walk(range(LENGTH)), *[walk(range(LENGTH))] * 2])
+    space = {"expert_data": far_out.save(tmp_path / "expert.npz")}
+    model = algorithm("MlpPolicy", UnboundedLine(), **{**LEARNED, **space})
     model.learn(100)
     model.save(tmp_path / "model")
     model.save_replay_buffer(tmp_path / "buffer")
-    DIIQN.load(tmp_path / "model").predict(LineEnv().reset()[0])
-    loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks())
-    observations = np.asarray(right_walks().observations)
-    model._compare_as_learned()
-    np.testing.assert_allclose(distance_of(loaded).encode(observations), distance_of(model).encode(observations), rtol=1e-5)
+    loaded = algorithm.load(tmp_path / "model", env=UnboundedLine())
+    loaded.predict(UnboundedLine().reset()[0])
+    assert isinstance(distance_of(loaded), RangeDistance), "only learning needs it"
     loaded.load_replay_buffer(tmp_path / "buffer")
-    np.testing.assert_array_equal(loaded.knowledge.inferred.action, model.knowledge.inferred.action)  # type: ignore[union-attr]
+    by_hand: Any = loaded.knowledge
+    assert by_hand.inferred.error.min() < 0.03, "until then, by the metric that is in use"
+    for one in (model, loaded):
+        refresh(one)
+    own: Any = model.knowledge
+    others: Any = loaded.knowledge
+    np.testing.assert_allclose(others.inferred.error, own.inferred.error, rtol=1e-3, atol=1e-5)
+    matched = [one.replay_buffer.expert_indices != NO_MATCH for one in (model, loaded)]  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(*matched)
+    np.testing.assert_array_equal(others.training_count, own.training_count)
     loaded.learn(50, reset_num_timesteps=False)
     assert isinstance(distance_of(loaded), EmbeddingDistance)
 
 
 @pytest.mark.usefixtures("soon")
-def test_bridges_are_found_by_it_too() -> None:
-    model = HADIIQN("MlpPolicy", LineEnv(), **{**LEARNED, "preset": "bridging", "expert_data": right_walks()})
+def test_a_model_that_comes_to_learn_it_later_begins_with_the_metric_set_by_hand(tmp_path: Path) -> None:
+    model = make(similarity_metric="auto")
+    model.learn(100)
+    model.save(tmp_path / "model")
+    loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks(), similarity_metric="learned")
+    loaded.learn(4 * 7, reset_num_timesteps=False)
+    assert isinstance(distance_of(loaded), RangeDistance)
+    loaded.learn(4 * 4, reset_num_timesteps=False)
+    assert isinstance(distance_of(loaded), EmbeddingDistance)
+
+
+def test_a_network_that_tells_nothing_apart_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StateEmbedding, "embed", lambda self, observations: np.ones((len(observations), 2), dtype=np.float32))
+    monkeypatch.setattr(LearnedMetric, "first_refresh", 8)
+    model = make()
+    with pytest.warns(UserWarning, match="tells none of the expert's states apart"):
+        model.learn(60)
+    assert isinstance(distance_of(model), RangeDistance)
+
+
+@pytest.mark.usefixtures("soon")
+def test_qr_dqn_has_it_too() -> None:
+    pytest.importorskip("sb3_contrib")
+    model = sb3_diiqn.QRDIIQN("MlpPolicy", LineEnv(), **{**LEARNED, "expert_data": right_walks()})
     model.learn(100)
     assert isinstance(distance_of(model), EmbeddingDistance)
-    assert model.inspect_expert()["error"].shape == (10,)
 
 
 def test_without_expert_data_nothing_is_learned() -> None:

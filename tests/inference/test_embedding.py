@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,16 +38,29 @@ def walking(*steps: float) -> ExpertObservations:
     return ExpertObservations.from_trajectories([np.stack([position, 0 * position, 5 * np.sin(7 * position)], axis=1)])
 
 
-def test_the_unit_is_the_median_of_those_steps_that_lead_somewhere() -> None:
-    distance = EmbeddingDistance.from_expert(first_two, walking(0, 0, 0, 1, 2, 4))
+def of(expert: ExpertObservations) -> EmbeddingDistance:
+    distance = EmbeddingDistance.from_expert(first_two, expert)
+    assert distance is not None
+    return distance
+
+
+def test_the_unit_is_the_upper_quartile_of_the_steps() -> None:
+    distance = of(walking(0, 0, 1, 2, 4))  # its length is 2
     at = distance.encode(np.array([[0.0, 0.0, 9.0], [2.0, 0.0, -9.0], [3.0, 4.0, 0.0], [1000.0, 0.0, 0.0]]))
-    expected = [[0, 0.06, 0.15, 1], [0.06, 0, np.sqrt(17) * 0.03, 1]]
+    expected = [[0, 0.09, 0.225, 1], [0.09, 0, np.sqrt(17) * 0.045, 1]]
     np.testing.assert_allclose(distance.pairwise(at[:2], at), expected, rtol=1e-5)
 
 
-def test_where_no_step_leads_anywhere_embeddings_are_compared_as_they_are() -> None:
-    distance = EmbeddingDistance.from_expert(first_two, walking(0, 0))
-    np.testing.assert_allclose(distance.paired(*distance.encode(np.array([[0.0, 0, 0], [0.25, 0, 0]]))), 0.25)
+def test_an_expert_that_mostly_stands_still_takes_steps_as_long_as_any() -> None:
+    assert of(walking(1e-3, 0, 2, 2)).scale == pytest.approx(of(walking(2, 2)).scale, rel=1e-6)
+
+
+def test_where_no_step_leads_anywhere_there_is_no_unit() -> None:
+    assert EmbeddingDistance.from_expert(first_two, walking(0, 1e-5)) is None
+
+
+def test_no_two_networks_embed_alike() -> None:
+    assert of(walking(1.0)).kind != of(walking(1.0)).kind
 
 
 def test_different_observations_are_embedded_once_and_in_portions() -> None:
