@@ -43,9 +43,8 @@ def test_the_mean_loss_is_that_of_sb3_contrib() -> None:
 
 
 def test_its_signature_has_the_arguments_of_both() -> None:
-    names = list(inspect.signature(QRDIIQN).parameters)
-    assert names[: names.index("expert_data")] == list(inspect.signature(QRDQN).parameters)
-    assert set(inspect.signature(DIIQN).parameters) <= set(names)
+    names, diiqns = (list(inspect.signature(algorithm).parameters) for algorithm in (QRDIIQN, DIIQN))
+    assert names == [*inspect.signature(QRDQN).parameters, *diiqns[diiqns.index("expert_data") :]]
 
 
 def test_without_expert_data_it_is_qrdqn() -> None:
