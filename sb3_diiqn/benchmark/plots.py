@@ -99,21 +99,22 @@ def learning_figure(groups: list[Group]) -> Figure:
     figure, axes = _panels(groups, 2)
     for axis, title in zip(axes, ("Training return (with exploration)", "Greedy return"), strict=True):
         axis.set_title(title)
-    _learning_curves(axes, _styles(groups))
+    _learning_curves(axes, styles(groups))
     _legend(figure, axes)
     return figure
 
 
 def overview_figure(groups: list[Group]) -> Figure:
-    """Draw training return (above) and greedy return (below) over steps, one column per environment."""
+    """Draw training return (above) and greedy return (below) over steps, one column per environment, without variations."""
+    groups = [group for group in groups if group.variation == groups[0].variation]
     environments = list(dict.fromkeys(group.environment for group in groups))
     figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
     columns = figure.subplots(2, len(environments), squeeze=False).T
     columns[0][0].set_ylabel("training return")
     columns[0][1].set_ylabel("greedy return")
-    styles = _styles(groups)  # of all, so that an algorithm has one colour everywhere
+    styled = styles(groups)  # of all, so that an algorithm has one colour everywhere
     for environment, axes in zip(environments, columns, strict=True):
-        shown = [(group, style) for group, style in styles if group.environment == environment]
+        shown = [(group, style) for group, style in styled if group.environment == environment]
         axes[0].set_title(environment)
         for axis in axes:
             _step_axis(axis, shown[0][0].n_timesteps)
@@ -151,7 +152,7 @@ def solved_figure(groups: list[Group]) -> Figure | None:
         return None
     figure, (axis,) = _panels(groups, 1)
     axis.set_title(f"Share of runs that have solved it (return {groups[0].solved:.4g})")
-    for group, style in _styles(groups):
+    for group, style in styles(groups):
         steps = np.sort(group.steps_until_solved[np.isfinite(group.steps_until_solved)])
         x = np.concatenate([[0], steps, [group.n_timesteps]])
         share = np.concatenate([np.arange(len(steps) + 1), [len(steps)]]) / len(group.results)
@@ -211,19 +212,17 @@ def _step_axis(axis: Any, n_timesteps: int) -> None:
     axis.set_xlim(0, n_timesteps)
 
 
-def _styles(groups: list[Group]) -> list[tuple[Group, dict[str, Any]]]:
-    """Colour tells the algorithm, line style the variation."""
+def styles(groups: list[Group]) -> list[tuple[Group, dict[str, Any]]]:
+    """Colour tells the algorithm, line style the variation; where colours are used again, line style tells that, too."""
     palette, variations = colours(groups), list(dict.fromkeys(group.variation for group in groups))
+    others = [name for name in palette if name not in _KNOWN_COLOURS]
+
+    def line_style(group: Group) -> str:
+        again = others.index(group.algorithm) // len(_OTHER_COLOURS) if group.algorithm in others else 0
+        return _LINE_STYLES[(variations.index(group.variation) + again) % len(_LINE_STYLES)]
+
     return [
-        (
-            group,
-            {
-                "label": group.label,
-                "color": palette[group.algorithm],
-                "linestyle": _LINE_STYLES[variations.index(group.variation) % len(_LINE_STYLES)],
-            },
-        )
-        for group in groups
+        (group, {"label": group.label, "color": palette[group.algorithm], "linestyle": line_style(group)}) for group in groups
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sb3_diiqn.benchmark import plots
 from sb3_diiqn.benchmark.__main__ import main
 from sb3_diiqn.benchmark.analysis import load_groups, overall, summarise
 from sb3_diiqn.benchmark.plots import colours
@@ -192,6 +194,17 @@ def test_same_colour_everywhere(tmp_path: Path) -> None:
     palette = colours(groups)
     assert palette == colours([group for group in groups if group.environment == "env1"]) == colours(groups[::-1])
     assert len(set(palette.values())) == 2
+
+
+def test_many_algorithms_look_different_and_the_overview_leaves_variations_out(tmp_path: Path) -> None:
+    suite = _suite()
+    groups = load_groups(suite, _fabricate(tmp_path, suite))
+    plain = [group for group in groups if group.variation == "default"]
+    many = [dataclasses.replace(plain[0], algorithm=name) for name in ("dqn", "diiqn", *"abcdefghij")]
+    looks = {(style["color"], style["linestyle"]) for _, style in plots.styles(many)}
+    assert len(looks) == len(many)
+    lines = plots.overview_figure(groups).axes[0].get_lines()
+    assert [line.get_label() for line in lines if not line.get_label().startswith("_")] == [group.label for group in plain]
 
 
 def test_unfinished_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
