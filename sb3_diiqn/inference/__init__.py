@@ -1,11 +1,11 @@
 """
 What is concluded about the expert: read it next to the paper (arXiv 2511.03616).
 
-``distances`` and ``matching`` compare states, ``actions`` infers what the expert did, ``confidence`` judges how far to trust
-it, ``estimates`` puts what is believed about actions into probabilities, and ``knowledge`` holds it all together. For an
-expert with other actions (HA-DIIQN), ``feasibility`` finds what cannot be reproduced, ``paths`` and ``bridges`` find ways
-around, and ``bridging`` holds that together. ``following`` turns what is known into actions. Arrays only: nothing here knows
-a network or an algorithm.
+``distances``, ``embedding`` and ``matching`` compare states, ``actions`` infers what the expert did, ``confidence`` judges
+how far to trust it, ``estimates`` puts what is believed about actions into probabilities, and ``knowledge`` holds it all
+together. For an expert with other actions (HA-DIIQN), ``feasibility`` finds what cannot be reproduced, ``paths`` and
+``bridges`` find ways around, and ``bridging`` holds that together. ``following`` turns what is known into actions. Arrays
+only: nothing here knows a network or an algorithm.
 """
 
 from sb3_diiqn.inference.actions import NO_ACTION
