@@ -90,7 +90,6 @@ class ExpertMatchingMixin:
     buffer_size: int
     n_envs: int
     pos: int
-    full: bool
     observations: Any
     next_observations: Any
     actions: np.ndarray
@@ -138,7 +137,7 @@ class ExpertMatchingMixin:
 
     def match_again(self) -> None:
         """Compare all stored transitions anew, the oldest first: the knowledge has come to compare by another distance."""
-        n_stored = self.buffer_size if self.full else self.pos
+        n_stored = self.size()  # type: ignore[attr-defined]
         steps = np.arange(self.pos - n_stored, self.pos) % self.buffer_size
         self._n_pending = 0
         portion = max(self.matched_again_at_once // self.n_envs, 1)
@@ -201,7 +200,7 @@ class ExpertMatchingMixin:
 
     def matched_share(self) -> float:
         """Share of the stored transitions that were matched with an expert transition."""
-        n_stored = self.buffer_size if self.full else self.pos
+        n_stored = self.size()  # type: ignore[attr-defined]
         return float((self.expert_indices[:n_stored] != NO_MATCH).mean()) if n_stored else 0.0
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> Any:

@@ -40,8 +40,10 @@ class ObservationNetwork(nn.Module):
     :param extractor: an untrained features extractor, None for the default of :func:`make_extractor`
     :param net_arch: widths of the hidden layers between features and outputs
     :param dropout: share of the inputs of each layer between features and outputs that is left out in training
-    :param learning_rate: of Adam
     """
+
+    #: of Adam
+    learning_rate = 1e-3
 
     def __init__(
         self,
@@ -50,7 +52,6 @@ class ObservationNetwork(nn.Module):
         extractor: BaseFeaturesExtractor | None = None,
         net_arch: Sequence[int] = (128,),
         dropout: float = 0.0,
-        learning_rate: float = 1e-3,
     ) -> None:
         super().__init__()
         self.observation_space = observation_space
@@ -62,7 +63,7 @@ class ObservationNetwork(nn.Module):
         if dropout:
             self.head = _with_dropout(self.head, dropout)
         _keep_units_alive(self)
-        self.optimizer = th.optim.Adam(self.parameters(), lr=learning_rate, **FUSED)
+        self.optimizer = th.optim.Adam(self.parameters(), lr=self.learning_rate, **FUSED)
 
     def forward(self, *observations: TensorObservations) -> th.Tensor:
         """

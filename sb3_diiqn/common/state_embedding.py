@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.utils import obs_as_tensor
 from torch import nn
 
 from sb3_diiqn.common.buffers import TensorObservations
@@ -40,7 +41,7 @@ class StateEmbedding(ObservationNetwork):
     def __init__(self, observation_space: spaces.Space[Any], n_actions: int) -> None:
         super().__init__(observation_space, self.width)
         self.actions = nn.Sequential(nn.Linear(2 * self.width, self.hidden), nn.LeakyReLU(), nn.Linear(self.hidden, n_actions))
-        self.optimizer = th.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=self.weight_decay, **FUSED)
+        self.optimizer = th.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, **FUSED)
 
     def learn(
         self,
@@ -81,14 +82,8 @@ class StateEmbedding(ObservationNetwork):
         :return: shape (n, width), float32
         """
         device = next(self.parameters()).device
-        given: Any = observations
-        tensors = (
-            {key: th.as_tensor(array, device=device) for key, array in given.items()}
-            if isinstance(given, dict)
-            else th.as_tensor(given, device=device)
-        )
         with th.no_grad():
-            return np.asarray(self(tensors).cpu().numpy())
+            return np.asarray(self(obs_as_tensor(observations, device)).cpu().numpy())
 
 
 def contrastive_loss(before: th.Tensor, after: th.Tensor) -> th.Tensor:

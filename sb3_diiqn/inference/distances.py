@@ -99,7 +99,7 @@ class JaccardDistance(Distance):
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Pack the active cells into 64-bit words, shape (n, words)."""
-        cells = _flatten(observations)
+        cells = flatten(observations)
         octets = np.zeros((len(cells), -(-cells.shape[1] // 64) * 8), dtype=np.uint8)
         for portion in portions(cells):
             packed = np.packbits(cells[portion] != 0, axis=1)
@@ -124,7 +124,7 @@ class ScaledAbsoluteDistance(Distance):
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Flatten. Unsigned integers stay as they are; others, whose differences could overflow, become float32."""
-        rows = _flatten(observations)
+        rows = flatten(observations)
         return rows if np.issubdtype(rows.dtype, np.unsignedinteger) else rows.astype(np.float32)
 
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -157,7 +157,7 @@ class RangeDistance(EuclideanDistance):
         :param observations: the expert's observations, shape (n, ``*observation_shape``)
         :param space: their space
         """
-        rows = _flatten(observations).astype(np.float64)
+        rows = flatten(observations).astype(np.float64)
         width = rows.max(axis=0) - rows.min(axis=0)
         bounds = np.asarray(space.high, dtype=np.float64).reshape(-1) - np.asarray(space.low, dtype=np.float64).reshape(-1)
         fallback = np.where((bounds > 0) & (bounds < UNBOUNDED), bounds, 1.0)
@@ -165,7 +165,7 @@ class RangeDistance(EuclideanDistance):
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Scale such that the distance is Euclidean, shape (n, dimensions), float64."""
-        return np.asarray(_flatten(observations) * self.scale)
+        return np.asarray(flatten(observations) * self.scale)
 
 
 class MismatchDistance(Distance):
@@ -173,7 +173,7 @@ class MismatchDistance(Distance):
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Flatten, keeping the data type."""
-        return _flatten(observations)
+        return flatten(observations)
 
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.paired`."""
@@ -233,7 +233,7 @@ class CustomDistance(Distance):
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Flatten, keeping the data type."""
-        return _flatten(observations)
+        return flatten(observations)
 
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.paired`. The function is called once for consecutive pairs with the same first row."""
@@ -359,7 +359,13 @@ def _finite_width(space: spaces.Box) -> float:
     return width
 
 
-def _flatten(observations: Observations) -> np.ndarray:
+def flatten(observations: Observations) -> np.ndarray:
+    """
+    Put each observation into one row.
+
+    :param observations: shape (n, ``*observation_shape``)
+    :return: shape (n, width)
+    """
     array = np.asarray(observations)
     return array.reshape(len(array), int(np.prod(array.shape[1:])))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.expert.types import arrays_of, take
-from sb3_diiqn.inference.distances import EuclideanDistance
+from sb3_diiqn.inference.distances import EuclideanDistance, flatten
 from sb3_diiqn.inference.rows import distinct
 
 Embed = Callable[[Observations], np.ndarray]
@@ -78,6 +78,5 @@ class EmbeddingDistance(EuclideanDistance):
 
 def _as_octets(observations: Observations) -> np.ndarray:
     """Put the bytes of all parts of an observation into one row, shape (n, bytes)."""
-    arrays = [np.ascontiguousarray(array) for array in arrays_of(observations).values()]
-    rows = [array.reshape(len(array), int(np.prod(array.shape[1:]))).view(np.uint8) for array in arrays]
+    rows = [np.ascontiguousarray(flatten(array)).view(np.uint8) for array in arrays_of(observations).values()]
     return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)

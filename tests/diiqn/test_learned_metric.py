@@ -184,8 +184,8 @@ def test_where_observations_are_full_of_noise_only_a_learned_metric_finds_the_ex
 @pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
 def test_a_loaded_model_goes_on_comparing_as_it_has_learned(algorithm: type[DIIQN], tmp_path: Path) -> None:
     far_out = ExpertObservations.from_trajectories([1e6 * walk(range(LENGTH)), *[walk(range(LENGTH))] * 2])
-    space = {"expert_data": far_out.save(tmp_path / "expert.npz")}
-    model = algorithm("MlpPolicy", UnboundedLine(), **{**LEARNED, **space})
+    data = {"expert_data": far_out.save(tmp_path / "expert.npz")}
+    model = algorithm("MlpPolicy", UnboundedLine(), **{**LEARNED, **data})
     model.learn(100)
     model.save(tmp_path / "model")
     model.save_replay_buffer(tmp_path / "buffer")
