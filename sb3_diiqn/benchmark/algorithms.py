@@ -49,6 +49,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "labelled-replay": Algorithm("sb3_diiqn.benchmark.rivals:LabelledReplayDQN", uses_expert=True),
     "jsrl": Algorithm("sb3_diiqn.benchmark.rivals:JSRL", uses_expert=True),
     "oril": Algorithm("sb3_diiqn.benchmark.rivals:ORIL", uses_expert=True),
+    "dqn-greedy-episodes": Algorithm("sb3_diiqn.benchmark.rivals:GreedyEpisodesDQN", uses_expert=False),
     "gaifo": Algorithm("sb3_diiqn.benchmark.rivals:GAIfO", uses_expert=True, shares_settings=False),
 }
 

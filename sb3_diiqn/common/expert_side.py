@@ -160,7 +160,9 @@ class ExpertSide:
             return None
         leading = None
         if settings.led_episodes > 0:
-            leading = LedEpisodes(settings.led_episodes, self._compared_returns, self.n_envs, self._seed(4))
+            leading = LedEpisodes(
+                settings.led_episodes, self._compared_returns, self.n_envs, self._seed(4), settings.greedy_episodes
+            )
         return ExpertGuidance(self._make_follower(), settings, self._n_actions(), self.n_envs, self._seed(2), leading)
 
     def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:

@@ -28,12 +28,15 @@ class GuidanceSettings:
         policy cloned from the expert; or ``"both"``, the clone where it is sure, or no transition matches
     :param led_episodes: share of the episodes that the guide leads from beginning to end as long as it is clearly better, in
         [0, 1), at the beginning; falls linearly to 0 over the training; 0 turns it off
+    :param greedy_episodes: where episodes are led, share of the others in which the agent acts greedily, in [0, 1); the guide
+        is compared with these alone; 0 compares it with all of them
     """
 
     guidance_share: float
     guidance_length: float
     guide: str = "matching"
     led_episodes: float = 0.0
+    greedy_episodes: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.guide in GUIDES, "guide", self.guide, f"one of {', '.join(map(repr, GUIDES))}")
@@ -41,6 +44,8 @@ class GuidanceSettings:
         require(is_in(self.guidance_length, 1), "guidance_length", self.guidance_length, "at least 1")
         led = is_in(self.led_episodes, 0, 1) and self.led_episodes < 1
         require(led, "led_episodes", self.led_episodes, "at least 0 and below 1: the agent must act, too")
+        greedy = is_in(self.greedy_episodes, 0, 1) and self.greedy_episodes < 1
+        require(greedy, "greedy_episodes", self.greedy_episodes, "at least 0 and below 1: the agent must explore, too")
 
     @property
     def has_clone(self) -> bool:
@@ -151,6 +156,10 @@ class ExpertGuidance:
         actions[environments] = np.where(guided == NO_ACTION, tried, guided)
         return actions
 
+    def greedy(self) -> np.ndarray:
+        """Tell in which environments the agent is to act greedily, shape (n_envs,)."""
+        return np.zeros_like(self._guided) if self.leading is None else self.leading.greedy
+
     def note_step(self, rewards: np.ndarray, dones: np.ndarray, has_learned: bool = True) -> None:
         """
         Note what came of a step; where an episode ended, the next stretches, and who leads, are drawn anew.
@@ -185,7 +194,7 @@ class ExpertGuidance:
         goes_on |= self._guided & self.follower.committed()
         guided = np.where(self._episode_start, drawn < rate, goes_on)
         if self.leading is not None:
-            guided |= self.leading.led
+            guided = (guided | self.leading.led) & ~self.leading.greedy
         self.follower.release(~(self._guided & guided) | self._episode_start)
         self._guided = guided
         self._episode_start = np.zeros_like(guided)

@@ -172,12 +172,18 @@ class ImplicitImitation(LearnedMetric):
         if self._guidance is not None:
             remaining = self._current_progress_remaining
             actions = self._guidance.override(actions, self._current_observations(), rate, remaining)
+            greedy = self._guidance.greedy()
+            if greedy.any() and not warming_up:
+                actions = np.where(greedy, self._greedy_actions(), actions)
         return actions, actions
 
     def _epsilon_greedy(self, rate: float, n_envs: int) -> np.ndarray:
         """Choose as the host does, with the same random numbers, but do not walk through all modules to turn training off."""
         if np.random.rand() < rate:  # noqa: NPY002 - the host's generator
             return self._random_actions(n_envs)
+        return self._greedy_actions()
+
+    def _greedy_actions(self) -> np.ndarray:
         if self.policy.training:
             self.policy.set_training_mode(False)
         with th.no_grad():

@@ -12,7 +12,7 @@ from sb3_diiqn.inference.settings import Seed
 
 class ComparedReturns:
     """
-    The returns of the latest episodes that the guide led, and of those in which the agent was on its own.
+    The returns of the latest episodes that the guide led, and of the agent's own.
 
     Guide and agent both learn, so that what lies further back says nothing about them any more: it is forgotten also where no
     newer ones of a kind have come in, and a guide that had a bad beginning is given another try. As long as all episodes ever
@@ -35,7 +35,7 @@ class ComparedReturns:
         """
         Note an episode that ended.
 
-        :param led: whether the guide led it
+        :param led: whether the guide led it, else the agent was on its own
         :param episode_return: sum of its rewards
         """
         self._episodes.append((led, episode_return))
@@ -95,23 +95,33 @@ class LedEpisodes:
     the episodes of its own that it learns most from.
 
     A guide that is an equal or worse, such as the clone of a bad expert, has nothing left to lead but a few episodes, which
-    find out whether it has become better. The agent's own episodes are explored as ever, and compared as they are. (Close to
-    JSRL, Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all episodes and hands over earlier and earlier.)
+    find out whether it has become better. (Close to JSRL, Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all
+    episodes and hands over earlier and earlier.)
+
+    In some of its own episodes the agent may act greedily, and the guide is compared with these alone. Exploring costs return,
+    and a guide that does not explore would look better than an agent that has passed it; and where exploring ends episodes
+    early, greedy ones show the agent what comes later.
 
     :param share: share of the episodes that a clearly better guide leads at the beginning, in [0, 1)
     :param returns: what is known of the episodes until now
     :param n_envs: number of environments
     :param seed: seed of the draws
+    :param greedy_share: share of the agent's own episodes in which it acts greedily, in [0, 1); 0 compares all of its own
     """
 
     #: Lower bound of that factor, so that a few led episodes find out whether the guide has become better.
     least = 0.05
 
-    def __init__(self, share: float, returns: ComparedReturns, n_envs: int, seed: Seed = None) -> None:
+    def __init__(
+        self, share: float, returns: ComparedReturns, n_envs: int, seed: Seed = None, greedy_share: float = 0.0
+    ) -> None:
         self.share = share
+        self.greedy_share = greedy_share
         self.returns = returns
         #: which environments are in an episode that the guide leads, shape (n_envs,), bool
         self.led = np.zeros(n_envs, dtype=bool)
+        #: which environments are in an episode in which the agent acts greedily, shape (n_envs,), bool
+        self.greedy = np.zeros(n_envs, dtype=bool)
         self._return = np.zeros(n_envs)
         self._generator = np.random.default_rng(seed)
 
@@ -126,6 +136,9 @@ class LedEpisodes:
             return
         rate = self.share * progress_remaining * max(self.returns.guide_is_clearly_better(), self.least)
         self.led = np.where(starts, self._generator.random(len(starts)) < rate, self.led)
+        if self.greedy_share > 0:
+            drawn = self._generator.random(len(starts)) < self.greedy_share
+            self.greedy = np.where(starts, ~self.led & drawn, self.greedy)
 
     def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:
         """
@@ -136,7 +149,8 @@ class LedEpisodes:
         :param count: whether episodes that end count; not before the guide has learned something
         """
         self._return += rewards
+        compared = self.led | self.greedy if self.greedy_share > 0 else np.ones_like(self.led)
         for environment in np.flatnonzero(dones):
-            if count:
+            if count and compared[environment]:
                 self.returns.note(bool(self.led[environment]), float(self._return[environment]))
         self._return[dones] = 0.0

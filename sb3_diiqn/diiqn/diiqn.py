@@ -64,6 +64,8 @@ class DIIQN(ImplicitImitation, DQN):
         sure, or nothing matches
     :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these clearly
         return more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
+    :param greedy_episodes: where episodes are led, share of the agent's own, in [0, 1), in which it acts greedily; the guide
+        is compared with these alone, so that exploring does not make it look better than it is. 0 explores in all of them
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
         loss and, where nothing is near enough, by the guidance: ``"nearest"``, from the nearest of the agent's transitions as
         in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from
@@ -125,6 +127,7 @@ class DIIQN(ImplicitImitation, DQN):
         guidance_length: float | None = None,
         guide: str | None = None,
         led_episodes: float | None = None,
+        greedy_episodes: float | None = None,
         inference: Inference | None = None,
         margin_weight: float | None = None,
         margin: Margin | None = None,
@@ -175,6 +178,7 @@ class DIIQN(ImplicitImitation, DQN):
             guidance_length=guidance_length,
             guide=guide,
             led_episodes=led_episodes,
+            greedy_episodes=greedy_episodes,
             inference=inference,
             margin_weight=margin_weight,
             margin=margin,

@@ -50,6 +50,7 @@ IMITATION_SPACE: SearchSpace = {
     "guidance_length": _integer(2, 100, log=True),
     "guide": _choice("matching", "clone", "both"),
     "led_episodes": _number(0.0, 0.8, step=0.2),  # in steps as margin_weight below
+    "greedy_episodes": _number(0.0, 0.5, step=0.25),
     "inference": _choice("nearest", "inverse_dynamics"),
     "margin_weight": _number(0.0, 1.0, step=0.25),  # in steps, so that 0, which turns it off, is tried as well
     "margin": _number(0.05, 2.0, log=True),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_diiqn import DIIQN
 from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
@@ -115,13 +116,71 @@ def test_who_leads_changes_only_where_an_episode_begins() -> None:
 
 def test_returns_are_those_of_whole_episodes() -> None:
     returns = ComparedReturns()
-    leading = LedEpisodes(0.5, returns, n_envs=2, seed=0)
-    leading.led[:] = [True, False]
-    leading.note(np.array([1.0, 10.0]), np.array([False, True]), count=False)  # too early to count
-    leading.note(np.array([2.0, 20.0]), np.array([True, False]), count=True)
-    leading.note(np.array([4.0, 40.0]), np.array([True, True]), count=True)
+    leading = LedEpisodes(0.5, returns, n_envs=3, seed=0, greedy_share=0.5)
+    leading.led[:], leading.greedy[:] = [True, False, False], [False, True, False]
+    leading.note(np.array([1.0, 10.0, 0.5]), np.array([False, True, False]), count=False)  # too early to count
+    leading.note(np.array([2.0, 20.0, 0.5]), np.array([True, False, True]), count=True)
+    leading.note(np.array([4.0, 40.0, 0.5]), np.array([True, True, True]), count=True)
     assert list(returns.latest(led=True)) == [3, 4]
-    assert list(returns.latest(led=False)) == [60]
+    assert list(returns.latest(led=False)) == [60], "not those that were explored"
+
+
+def test_without_greedy_episodes_all_are_compared() -> None:
+    returns = ComparedReturns()
+    leading = LedEpisodes(0.5, returns, n_envs=1000, seed=0)
+    leading.begin(np.ones(1000, dtype=bool), 1.0)
+    assert not leading.greedy.any()
+    leading.note(np.ones(1000), np.ones(1000, dtype=bool), count=True)
+    assert len(returns.latest(led=True)) == len(returns.latest(led=False)) == 15
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_the_agent_acts_greedily_in_some_of_its_own_episodes(share: float) -> None:
+    leading = LedEpisodes(0.6, compared([2] * 5, [1] * 5), n_envs=20_000, seed=0, greedy_share=share)
+    leading.begin(np.ones(20_000, dtype=bool), 1.0)
+    assert not (leading.led & leading.greedy).any()
+    assert leading.greedy[~leading.led].mean() == pytest.approx(share, abs=0.03)
+    before = leading.greedy.copy()
+    leading.begin(np.arange(20_000) < 10_000, 1.0)
+    np.testing.assert_array_equal(leading.greedy[10_000:], before[10_000:])
+    assert (leading.greedy != before)[:10_000].mean() == pytest.approx(2 * 0.4 * share * (1 - 0.4 * share), abs=0.03)
+
+
+def test_nothing_else_chooses_in_a_greedy_episode() -> None:
+    leading = LedEpisodes(0.5, compared([1] * 5, [0] * 5), 4000, 1, greedy_share=0.5)
+    settings = GuidanceSettings(0.8, 20, "clone", 0.5, 0.5)
+    guidance = ExpertGuidance(Recorder(), settings, N_ACTIONS, 4000, 0, leading)
+    for _ in range(5):
+        actions = guidance.override(np.full(4000, HOST), np.arange(4000)[:, None], 1.0)
+        guidance.note_step(np.zeros(4000), np.zeros(4000, dtype=bool))
+        assert (actions[guidance.greedy()] == HOST).all()
+        assert not guidance.has_chosen[guidance.greedy()].any()
+    assert guidance.greedy().mean() == pytest.approx(0.25, abs=0.04)
+
+
+class Greedily(DIIQN):
+    """Exploits nothing by itself, and says which actions it would."""
+
+    def _greedy_actions(self) -> np.ndarray:
+        return np.ones(self.n_envs, dtype=np.int64)
+
+
+def test_the_agent_explores_elsewhere() -> None:
+    """With an exploration rate of 1 it acts at random, and greedily where it is compared."""
+    env = DummyVecEnv([LineEnv] * 400)
+    arguments = {"exploration_fraction": 1.0, "exploration_final_eps": 1.0, "learning_starts": 0, "device": "cpu", "seed": 0}
+    settings: dict[str, Any] = {"led_episodes": 0.5, "greedy_episodes": 0.5, "guidance_share": 0.0}
+    learner = Greedily("MlpPolicy", env, expert_data=right_walks(), **settings, **arguments)
+    learner._setup_learn(400)
+    learner.exploration_rate = 1.0
+    actions = learner._sample_action(0, n_envs=400)[0]
+    leading = learner._guidance.leading  # type: ignore[union-attr]
+    assert leading is not None
+    assert (actions[leading.greedy] == 1).all()
+    alone = ~leading.greedy & ~leading.led
+    assert actions[alone].mean() == pytest.approx(0.5, abs=0.2)
+    warming_up = learner._sample_action(10_000, n_envs=400)[0]
+    assert warming_up[leading.greedy].mean() == pytest.approx(0.5, abs=0.2)
 
 
 def led_actions(share: float, led: list[float], own: list[float], n_envs: int = 4000) -> np.ndarray:

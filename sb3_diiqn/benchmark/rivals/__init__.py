@@ -6,8 +6,9 @@ Each is an algorithm of its own, with the interface of Stable-Baselines3: ``BCO(
 
 from sb3_diiqn.benchmark.rivals.bco import BCO
 from sb3_diiqn.benchmark.rivals.gaifo import GAIfO
+from sb3_diiqn.benchmark.rivals.greedy_episodes import GreedyEpisodesDQN
 from sb3_diiqn.benchmark.rivals.jsrl import JSRL
 from sb3_diiqn.benchmark.rivals.labelled_replay import LabelledReplayDQN
 from sb3_diiqn.benchmark.rivals.oril import ORIL
 
-__all__ = ["BCO", "JSRL", "ORIL", "GAIfO", "LabelledReplayDQN"]
+__all__ = ["BCO", "JSRL", "ORIL", "GAIfO", "GreedyEpisodesDQN", "LabelledReplayDQN"]
