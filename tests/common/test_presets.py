@@ -42,7 +42,8 @@ def test_what_the_user_says_counts() -> None:
 def test_by_default_a_clone_leads_and_is_imitated() -> None:
     model = make()
     assert model.preset == "guided"
-    assert model.led_episodes == 0.8 and model.cloned_policy is not None and model.inverse_dynamics is not None
+    assert (model.led_episodes, model.greedy_episodes) == (0.8, 0.5)
+    assert model.cloned_policy is not None and model.inverse_dynamics is not None
     assert (model.margin_weight, model.margin) == (1.0, "auto")
 
 
