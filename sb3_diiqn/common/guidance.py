@@ -42,10 +42,9 @@ class GuidanceSettings:
         require(self.guide in GUIDES, "guide", self.guide, f"one of {', '.join(map(repr, GUIDES))}")
         require(is_in(self.guidance_share, 0, 1), "guidance_share", self.guidance_share, "in [0, 1]")
         require(is_in(self.guidance_length, 1), "guidance_length", self.guidance_length, "at least 1")
-        led = is_in(self.led_episodes, 0, 1) and self.led_episodes < 1
-        require(led, "led_episodes", self.led_episodes, "at least 0 and below 1: the agent must act, too")
-        greedy = is_in(self.greedy_episodes, 0, 1) and self.greedy_episodes < 1
-        require(greedy, "greedy_episodes", self.greedy_episodes, "at least 0 and below 1: the agent must explore, too")
+        for name, remains in (("led_episodes", "act"), ("greedy_episodes", "explore")):
+            share = getattr(self, name)
+            require(is_in(share, 0, 1) and share < 1, name, share, f"at least 0 and below 1: the agent must {remains}, too")
 
     @property
     def has_clone(self) -> bool:

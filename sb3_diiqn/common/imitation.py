@@ -168,22 +168,18 @@ class ImplicitImitation(LearnedMetric):
         warming_up = self.num_timesteps < learning_starts
         rate = 1.0 if warming_up else self.exploration_rate
         unguided = rate if self._guidance is None else self._guidance.remaining_exploration_rate(rate)
-        actions = self._random_actions(n_envs) if warming_up else self._epsilon_greedy(unguided, n_envs)
+        explores = warming_up or np.random.rand() < unguided  # noqa: NPY002 - the host's generator
+        actions = self._random_actions(n_envs) if explores else self._greedy_actions()
         if self._guidance is not None:
             remaining = self._current_progress_remaining
             actions = self._guidance.override(actions, self._current_observations(), rate, remaining)
-            greedy = self._guidance.greedy()
-            if greedy.any() and not warming_up:
+            # those that do not explore are greedy already
+            if explores and not warming_up and (greedy := self._guidance.greedy()).any():
                 actions = np.where(greedy, self._greedy_actions(), actions)
         return actions, actions
 
-    def _epsilon_greedy(self, rate: float, n_envs: int) -> np.ndarray:
-        """Choose as the host does, with the same random numbers, but do not walk through all modules to turn training off."""
-        if np.random.rand() < rate:  # noqa: NPY002 - the host's generator
-            return self._random_actions(n_envs)
-        return self._greedy_actions()
-
     def _greedy_actions(self) -> np.ndarray:
+        """Choose as the host does, but do not walk through all modules to turn training off."""
         if self.policy.training:
             self.policy.set_training_mode(False)
         with th.no_grad():

@@ -149,8 +149,7 @@ class LedEpisodes:
         :param count: whether episodes that end count; not before the guide has learned something
         """
         self._return += rewards
-        compared = self.led | self.greedy if self.greedy_share > 0 else np.ones_like(self.led)
         for environment in np.flatnonzero(dones):
-            if count and compared[environment]:
+            if count and (self.led[environment] or self.greedy[environment] or self.greedy_share == 0):
                 self.returns.note(bool(self.led[environment]), float(self._return[environment]))
         self._return[dones] = 0.0

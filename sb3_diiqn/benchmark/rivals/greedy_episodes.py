@@ -16,8 +16,8 @@ from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
+from sb3_diiqn.common.guidance import GuidanceSettings
 from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
-from sb3_diiqn.exceptions import ConfigurationError
 
 
 class GreedyEpisodesDQN(DQN):
@@ -37,10 +37,7 @@ class GreedyEpisodesDQN(DQN):
         _init_setup_model: bool = True,
         **dqn_settings: Any,
     ) -> None:
-        if not 0 <= greedy_episodes < 1:
-            raise ConfigurationError(
-                f"greedy_episodes={greedy_episodes}: expected at least 0 and below 1: it must explore, too"
-            )
+        GuidanceSettings(guidance_share=0.0, guidance_length=1.0, greedy_episodes=greedy_episodes)  # checks it
         super().__init__(policy, env, _init_setup_model=False, **dqn_settings)  # type: ignore[arg-type]
         self.greedy_episodes = greedy_episodes
         if _init_setup_model:
