@@ -52,8 +52,9 @@ class ExpertDemonstration(ExpertSide):
     inverse_dynamics: InverseDynamics | None = None
     cloned_policy: ClonedPolicy | None = None
 
-    #: the networks beside the Q-network learn in each of the first so many updates, and after that in one of so many
-    networks_warm_up = 8000
+    #: the networks beside the Q-network learn in every update at first, and after n updates in one of n / ``networks_warm_up``,
+    #: at least in one of ``networks_interval``: there is less and less that is new to them
+    networks_warm_up = 1000
     networks_interval = 64
     #: share of the training over which the weight of the margin loss falls to 0, unless the guide is clearly better
     margin_fraction = 0.5
@@ -206,9 +207,10 @@ class ExpertDemonstration(ExpertSide):
         return scale * self._demonstration_weight() * (confidence * losses).mean()
 
     def _train_networks(self) -> None:
-        """Let the networks beside the Q-network learn, at the beginning after every update."""
+        """Let the networks beside the Q-network learn, at first after every update, then ever more rarely."""
         self._n_batches += 1
-        if self._n_batches <= self.networks_warm_up or self._n_batches % self.networks_interval == 0:
+        interval = min(max(1, self._n_batches // self.networks_warm_up), self.networks_interval)
+        if self._n_batches % interval == 0:
             self._let_networks_learn()
 
     def _let_networks_learn(self) -> None:

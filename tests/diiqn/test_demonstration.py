@@ -325,14 +325,17 @@ def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str
     assert any((one != other).any() for one, other in zip(before, after, strict=True))
 
 
-def test_the_networks_learn_from_every_batch_at_first_then_from_one_in_several() -> None:
+def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely() -> None:
     model = make(**INVERSE, guide="clone", guidance_share=0.5, gradient_steps=1, train_freq=1)
-    model.networks_warm_up, model.networks_interval = 5, 4
-    learned: dict[str, list[int]] = {"inverse_dynamics": [], "cloned_policy": []}
+    model.networks_warm_up, model.networks_interval = 2, 3
+    learned: dict[str, list[tuple[int, int]]] = {"inverse_dynamics": [], "cloned_policy": []}
     for name, calls in learned.items():
-        getattr(model, name).learn = lambda *batch, calls=calls: calls.append(len(batch[1]))
+        getattr(model, name).learn = lambda *batch, calls=calls: calls.append((model._n_batches, len(batch[1])))
     model.learn(model.learning_starts + 12)
-    assert learned == {"inverse_dynamics": [16] * (5 + 2), "cloned_policy": [128] * (5 + 2)}
+    # one in 1 up to 3, one in 2 up to 5, and one in 3 from then on
+    updates = [1, 2, 3, 4, 6, 9, 12]
+    assert learned["inverse_dynamics"] == [(n, 16) for n in updates]
+    assert learned["cloned_policy"] == [(n, 128) for n in updates]
 
 
 @pytest.mark.parametrize(
