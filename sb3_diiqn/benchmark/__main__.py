@@ -12,7 +12,7 @@ from sb3_diiqn.benchmark.storage import STATES, ResultFolder
 from sb3_diiqn.benchmark.suite import load_suite
 from sb3_diiqn.benchmark.tables import Table
 from sb3_diiqn.benchmark.throughput import command as throughput
-from sb3_diiqn.exceptions import DIIQNError
+from sb3_diiqn.exceptions import ConfigurationError, DIIQNError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,6 +73,8 @@ def _run(options: argparse.Namespace) -> int:
     from sb3_diiqn.benchmark.backends import ray_backend  # noqa: PLC0415
     from sb3_diiqn.benchmark.runner import run_suites  # noqa: PLC0415
 
+    if options.address and options.backend != "ray":
+        raise ConfigurationError(f"--address {options.address}: it is of a Ray cluster, and needs --backend ray.")
     suites = [load_suite(name) for name in options.suites]
     backend = ray_backend(options.address) if options.backend == "ray" else None
     outcome = run_suites(suites, ResultFolder(options.out), options.workers, backend)

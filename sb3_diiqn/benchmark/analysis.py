@@ -10,10 +10,13 @@ import numpy as np
 
 from sb3_diiqn.benchmark.agreement import AGREEMENTS
 from sb3_diiqn.benchmark.algorithms import BASELINE
-from sb3_diiqn.benchmark.curves import area_under_curve, final_return, steps_until_solved, training_curve
+from sb3_diiqn.benchmark.curves import N_POINTS, area_under_curve, final_return, steps_until_solved, training_curve
 from sb3_diiqn.benchmark.statistics import Estimate, aggregate, improvement, relative
 from sb3_diiqn.benchmark.storage import ResultFolder
 from sb3_diiqn.benchmark.suite import Suite
+
+MATCHING = ("matched", "usefulness", "training", "inference", "confidence")
+"""Of the statistics of training: share of the agent's transitions with a match, the factors of Phi, and Phi."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ class Group:
         return np.array([area_under_curve(curve) for curve in self.training_curves])
 
     @cached_property
+    def training_finals(self) -> np.ndarray:
+        """Mean training return of each run over the last tenth of its training, shape (n_runs,)."""
+        return np.asarray(self.training_curves[:, -N_POINTS // 10 :].mean(axis=1))
+
+    @cached_property
     def greedy_means(self) -> np.ndarray:
         """Mean greedy return of each run over all of its evaluations, shape (n_runs,)."""
         return np.array([np.mean(greedy["mean"]) for greedy in self._greedy])
@@ -82,6 +90,13 @@ class Group:
         return {name: float(np.mean([entry[name] for entry in last if name in entry])) for name in names}
 
     @property
+    def matching(self) -> dict[str, float]:
+        """How much the expert's transitions counted: means over runs and training of what was recorded."""
+        samples = [sample for result in self.results for sample in result["expert_statistics"]]
+        names = [name for name in MATCHING if any(name in sample for sample in samples)]
+        return {name: float(np.mean([sample[name] for sample in samples if name in sample])) for name in names}
+
+    @property
     def _greedy(self) -> list[dict[str, Any]]:
         return [result["greedy"] for result in self.results]
 
@@ -96,6 +111,7 @@ class Summary:
     :param improvement: probability that a run's area exceeds that of a run of the baseline
     :param greedy: mean greedy return over all evaluations
     :param final: final greedy return
+    :param final_training: training return over the last tenth
     :param expert_passed: whether the interval of ``final`` lies above the expert's mean return; None if that cannot be said
     :param steps: steps until solved, runs that did not solve it count with the whole training; None if there is no criterion
     :param solved: share of runs that solved it; NaN if there is no criterion
@@ -107,6 +123,7 @@ class Summary:
     improvement: Estimate | None
     greedy: Estimate
     final: Estimate
+    final_training: Estimate
     expert_passed: bool | None
     steps: Estimate | None
     solved: float
@@ -185,6 +202,7 @@ def summarise(group: Group, groups: list[Group], suite: Suite) -> Summary:
         improvement=None if base is None else improvement([group.areas], [base.areas]),
         greedy=aggregate([group.greedy_means]),
         final=final,
+        final_training=aggregate([group.training_finals]),
         expert_passed=None if unknown else bool(final.low > group.expert_return[0]),
         steps=aggregate([np.minimum(group.steps_until_solved, group.n_timesteps)]) if has_criterion else None,
         solved=float(np.mean(np.isfinite(group.steps_until_solved))) if has_criterion else float("nan"),

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -141,17 +141,22 @@ class RayBackend:
         return self._ray.put(ExpertObservations.load(path))
 
 
-@contextmanager
-def ray_backend(address: str | None) -> Iterator[RayBackend]:
+def ray_backend(address: str | None) -> AbstractContextManager[RayBackend]:
     """
     Run on a Ray cluster for the time of the body.
 
     :param address: the cluster's address, ``auto`` for the one that this machine belongs to, None to start one on this machine
+    :raises MissingDependencyError: at once, before experts are made, if Ray is not installed
     """
     try:
         import ray  # noqa: PLC0415
     except ImportError as error:
         raise MissingDependencyError("ray", "ray") from error
+    return _ray_cluster(ray, address)
+
+
+@contextmanager
+def _ray_cluster(ray: Any, address: str | None) -> Iterator[RayBackend]:
     ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING)
     try:
         yield RayBackend(ray)

@@ -38,6 +38,7 @@ def run_cell(
     :return: the content of the cell's file, see the package's docstring
     """
     torch.set_num_threads(1)
+    revision = git_revision()  # before somebody commits while this trains
     settings = cell.settings
     arguments = {"expert_data": expert_data} if ALGORITHMS[settings["class"]].uses_expert else {}
     model = make_model(
@@ -69,7 +70,7 @@ def run_cell(
         "settings_hash": cell.settings_hash,
         "expert": expert,
         "versions": versions(),
-        "git_revision": git_revision(),
+        "git_revision": revision,
         "wall_time": round(wall_time, 3),
         "steps_per_second": round(steps / max(wall_time - recorder.evaluation_time, 1e-9), 1),
         "training": recorder.training,

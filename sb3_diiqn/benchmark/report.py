@@ -8,7 +8,7 @@ from pathlib import Path
 from sb3_diiqn.benchmark import plots
 from sb3_diiqn.benchmark.agreement import AGREEMENTS
 from sb3_diiqn.benchmark.algorithms import BASELINE
-from sb3_diiqn.benchmark.analysis import Group, Overall, Summary, load_groups, overall, summarise
+from sb3_diiqn.benchmark.analysis import MATCHING, Group, Overall, Summary, load_groups, overall, summarise
 from sb3_diiqn.benchmark.curves import N_POINTS, WINDOW
 from sb3_diiqn.benchmark.statistics import Estimate
 from sb3_diiqn.benchmark.storage import ResultFolder, write_text
@@ -25,9 +25,11 @@ probability that a run's area exceeds that of a run of {BASELINE}.
 - Mean greedy return: mean over all evaluations. Exploration, guided or not, has no part in it.
 - Final greedy return: mean over the evaluations in the last tenth of the training.
 - Expert passed: the interval of the final greedy return lies above the expert's mean return.
-- Agreement with the expert's true actions, which no algorithm is given, in the mean of the runs at their ends. Inferred: \
-of the actions inferred from the nearest transition. Plausible: share of transitions where the true action is among the \
-plausible ones of the estimate. Cloned: where it is the clone's likeliest.
+- What is known of the expert. Agreement with its true actions, which no algorithm is given, in the mean of the runs at their \
+ends: of the actions inferred from the nearest transition; share of transitions where the true action is among the plausible \
+ones of the estimate; and where it is the clone's likeliest. In the mean over runs and training: share of the agent's \
+transitions that are matched, the three factors of the confidence in the expert samples, and the confidence, Phi, which is 0 \
+for transitions of the agent without one.
 - Solved: the greedy return reaches the stated return (without one: the expert's mean return) at an evaluation and at the \
 next. Runs that never do count with the whole training in "steps until solved".
 """
@@ -48,8 +50,9 @@ def write_report(suite: Suite, folder: ResultFolder) -> Path:
     for environment in dict.fromkeys(group.environment for group in groups):
         rows = [summary for summary in summaries if summary.group.environment == environment]
         section = [f"## {environment}", environment_table(rows).markdown()]
-        if any(summary.group.agreement for summary in rows):
-            section.append(agreement_table(rows).markdown())
+        expert = expert_table(rows)
+        if expert.rows:
+            section.append(expert.markdown())
         print("\n" + "\n\n".join(section))
         figures = plots.write_figures([summary.group for summary in rows], target)
         parts += [*section, *(f"![{name.removesuffix('.png')}]({name})" for name in figures)]
@@ -95,11 +98,12 @@ def _row(summary: Summary) -> list[str]:
     ]
 
 
-def agreement_table(summaries: list[Summary]) -> Table:
-    """Make the table of how well the expert's actions are known in one environment."""
-    known = {summary.group.label: summary.group.agreement for summary in summaries if summary.group.agreement}
-    rows = [[label, *(number(shares.get(name, math.nan)) for name in AGREEMENTS)] for label, shares in known.items()]
-    return Table(["agreement with the expert's actions", *AGREEMENTS], rows)
+def expert_table(summaries: list[Summary]) -> Table:
+    """Make the table of how well the expert's actions are known in one environment, and how much its transitions count."""
+    known = {summary.group.label: summary.group.agreement | summary.group.matching for summary in summaries}
+    names = AGREEMENTS + MATCHING
+    rows = [[label, *(number(values.get(name, math.nan)) for name in names)] for label, values in known.items() if values]
+    return Table(["what is known of the expert", *names], rows)
 
 
 def comparison_table(summaries: list[Summary]) -> Table:
@@ -147,7 +151,10 @@ def overall_table(rows: list[Overall]) -> Table:
 
 def summary_csv(summaries: list[Summary]) -> Table:
     """Make the tables of all environments in one, at full precision."""
-    names = ("area", "relative_area", "improvement", "mean_greedy_return", "final_greedy_return", "steps_until_solved")
+    names = (
+        "area", "relative_area", "improvement", "mean_greedy_return", "final_greedy_return", "final_training_return",
+        "steps_until_solved",
+    )  # fmt: skip
     header = ["environment", "algorithm", "variation", "runs", "expert_return"]
     header += [f"{name}{part}" for name in names for part in ("", "_low", "_high")] + ["expert_passed", "solved"]
     rows = []
@@ -155,7 +162,8 @@ def summary_csv(summaries: list[Summary]) -> Table:
         group = summary.group
         row = [group.environment, group.algorithm, group.variation, len(group.results), group.expert_return[0]]
         estimates = (
-            summary.area, summary.relative_area, summary.improvement, summary.greedy, summary.final, summary.steps,
+            summary.area, summary.relative_area, summary.improvement, summary.greedy, summary.final,
+            summary.final_training, summary.steps,
         )  # fmt: skip
         for value in estimates:
             row += list(value) if value else [math.nan] * 3
@@ -166,10 +174,10 @@ def summary_csv(summaries: list[Summary]) -> Table:
 def runs_csv(groups: list[Group]) -> Table:
     """Make the table of all runs, at full precision."""
     header = ["environment", "algorithm", "variation", "seed", "area", "mean_greedy_return", "final_greedy_return"]
-    header += ["steps_until_solved", "episodes", "wall_time", "steps_per_second"]
+    header += ["final_training_return", "steps_until_solved", "episodes", "wall_time", "steps_per_second"]
     rows = []
     for group in groups:
-        scores = (group.areas, group.greedy_means, group.finals, group.steps_until_solved)
+        scores = (group.areas, group.greedy_means, group.finals, group.training_finals, group.steps_until_solved)
         for result, *values in zip(group.results, *scores, strict=True):
             row = [group.environment, group.algorithm, group.variation, result["seed"], *values]
             row += [len(result["training"]["step"]), result["wall_time"], result["steps_per_second"]]

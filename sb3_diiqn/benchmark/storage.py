@@ -84,9 +84,18 @@ class ResultFolder:
         return suites
 
     def manifest(self) -> dict[str, dict[str, Any]]:
-        """Read what is known about the recorded experts, by :attr:`ExpertRecipe.name`."""
-        manifest = read_json(self.experts / "manifest.json")
-        return manifest if isinstance(manifest, dict) else {}
+        """
+        Read what is known about the recorded experts, by :attr:`ExpertRecipe.name`.
+
+        :raises ConfigurationError: if the file is damaged; taken for empty, it would be written anew, and lose the rest
+        """
+        path = self.experts / "manifest.json"
+        if not path.exists():
+            return {}
+        manifest = read_json(path)
+        if not isinstance(manifest, dict):
+            raise ConfigurationError(f"The file {str(path)!r} is damaged: delete it, and the experts are recorded again.")
+        return manifest
 
     def add_to_manifest(self, name: str, entry: dict[str, Any]) -> None:
         """

@@ -52,7 +52,7 @@ class ExpertDemonstration(ExpertSide):
     inverse_dynamics: InverseDynamics | None = None
     cloned_policy: ClonedPolicy | None = None
 
-    #: the networks beside the Q-network learn in every update at first, and after n updates in one of n / ``networks_warm_up``,
+    #: the networks beside the Q-network learn in every update at first, after n updates in one of n / ``networks_warm_up``, and
     #: at least in one of ``networks_interval``: there is less and less that is new to them
     networks_warm_up = 1000
     networks_interval = 64

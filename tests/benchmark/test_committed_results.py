@@ -1,4 +1,4 @@
-"""The results in the repository: they belong to the suites that are in it, and the report can be made from them."""
+"""The results in the repository: they belong to the suites that are in it, and can be read."""
 
 from __future__ import annotations
 

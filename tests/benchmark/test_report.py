@@ -90,8 +90,9 @@ def test_agreement_is_that_at_the_end_in_the_mean_of_the_runs(tmp_path: Path) ->
     assert groups["dqn"].agreement == {}
     assert main(["report", "--out", str(tmp_path)]) == 0
     lines = [line.replace(" ", "") for line in (folder.report(suite) / "report.md").read_text().splitlines()]
-    assert "|agreementwiththeexpert'sactions|inferred|plausible|cloned|" in lines
-    assert "|diiqn|-|0.625|0.250|" in lines
+    assert "|whatisknownoftheexpert|inferred|plausible|cloned|matched|usefulness|training|inference|confidence|" in lines
+    # the confidence rises from 0 to 1 in even steps
+    assert "|diiqn|-|0.625|0.250|0.500|-|-|-|0.500|" in lines
 
 
 def _csv(path: Path) -> list[dict[str, str]]:
@@ -122,6 +123,7 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [float(diiqn[f"mean_greedy_return_{end}"]) for end in ("low", "high")] == [6, 7]
     assert [float(row["final_greedy_return"]) for row in (dqn, diiqn, wide)] == [4, 8, 5]
     assert [float(wide[f"final_greedy_return_{end}"]) for end in ("low", "high")] == [1, 9]
+    assert [float(row["final_training_return"]) for row in (dqn, diiqn, wide)] == [3, 6, 3]
     assert [row["expert_passed"] for row in (dqn, diiqn, wide)] == ["False", "True", "False"]
     # the expert's return of 5 is reached: never; at 50 and at 100; by one of two at 100, the other counts with all 100
     assert [row["steps_until_solved"] for row in (dqn, diiqn, wide)] == ["100.0", "75.0", "100.0"]

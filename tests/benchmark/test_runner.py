@@ -23,6 +23,7 @@ from sb3_diiqn.benchmark.backends import local_backend
 from sb3_diiqn.benchmark.jobs import Job, message, run_jobs
 from sb3_diiqn.benchmark.storage import ResultFolder, write_json
 from sb3_diiqn.benchmark.suite import Cell, load_suite
+from sb3_diiqn.exceptions import ConfigurationError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -293,6 +294,34 @@ def test_mistakes_are_found_before_anything_starts(
     for fragment in ("error: Suite 'tiny'", *fragments):
         assert fragment in error
     assert not (tmp_path / "out").exists()
+
+
+def test_an_address_is_of_a_ray_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _write(tmp_path / "tiny.yml", _source())
+    assert main(["run", str(path), "--out", str(tmp_path / "out"), "--address", "head:6379"]) == 2
+    assert "--address head:6379: it is of a Ray cluster, and needs --backend ray" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_ray_nothing_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    path = _write(tmp_path / "tiny.yml", _source())
+    assert main(["run", str(path), "--out", str(tmp_path / "out"), "--backend", "ray"]) == 2
+    assert "sb3_diiqn[ray]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_manifest_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path)
+    folder.add_to_manifest("first", {"n_transitions": 1})
+    path = folder.experts / "manifest.json"
+    damaged = path.read_text()[:-5]
+    path.write_text(damaged)
+    with pytest.raises(ConfigurationError, match=r"manifest\.json' is damaged: delete it"):
+        folder.add_to_manifest("second", {"n_transitions": 2})
+    assert path.read_text() == damaged
 
 
 def test_nothing_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
