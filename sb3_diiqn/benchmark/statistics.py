@@ -2,8 +2,8 @@
 Statistics over runs, after Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
 
 Scores are always a list of strata, one array of runs per environment: the bootstrap draws runs anew within each environment,
-never across. SciPy, which is there anyway, has both parts: a trimmed mean, and a bootstrap that resamples each of several samples
-by itself. Their own package, rliable, has the same estimates, and brings seven further packages with it.
+never across. SciPy, which is there anyway, has both parts: a trimmed mean, and a bootstrap that resamples each of several
+samples by itself. Their own package, rliable, has the same estimates, and brings seven further packages with it.
 """
 
 from __future__ import annotations

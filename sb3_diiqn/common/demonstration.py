@@ -52,8 +52,8 @@ class ExpertDemonstration(ExpertSide):
     inverse_dynamics: InverseDynamics | None = None
     cloned_policy: ClonedPolicy | None = None
 
-    #: the networks beside the Q-network learn in every update at first, after n updates in one of n / ``networks_warm_up``, and
-    #: at least in one of ``networks_interval``: there is less and less that is new to them
+    #: the networks beside the Q-network learn in every update at first, after n updates in one of n / ``networks_warm_up``,
+    #: and at least in one of ``networks_interval``: there is less and less that is new to them
     networks_warm_up = 1000
     networks_interval = 64
     #: share of the training over which the weight of the margin loss falls to 0, unless the guide is clearly better
