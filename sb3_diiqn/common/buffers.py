@@ -110,6 +110,7 @@ class ExpertMatchingMixin:
 
     def add(self, *args: Any, **kwargs: Any) -> None:
         """Store a transition of each environment; matching follows in batches, see :meth:`match_pending`."""
+        self.guided[self.pos] = False  # of what was stored there before
         super().add(*args, **kwargs)  # type: ignore[misc]
         self._n_pending += 1
         if self._n_pending * self.n_envs >= self.max_pending or self._n_pending == self.buffer_size:

@@ -105,6 +105,8 @@ class CloneOrMatchingFollower:
     def __init__(self, clone: CloneFollower, matching: ExpertFollower) -> None:
         self.clone = clone
         self.matching = matching
+        #: which environments were in the middle of something when an action was last chosen, shape (n_envs,), bool
+        self._begun = matching.committed()
 
     def committed(self) -> np.ndarray:
         """Tell which environments are in the middle of something that is to be finished, shape (n_envs,)."""
@@ -117,6 +119,7 @@ class CloneOrMatchingFollower:
         :param environments: indices or mask of environments
         """
         self.matching.release(environments)
+        self._begun[environments] = False
 
     def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
         """
@@ -127,8 +130,10 @@ class CloneOrMatchingFollower:
         :return: shape (n,); ``NO_ACTION`` where a transition matches and its action is not known, or nothing was learned yet
         """
         actions, confidence = self.clone.confident_actions(observations, environments)
-        # what was begun is finished, such as a bridge
-        unsure = np.flatnonzero((confidence < self.min_confidence) | self.committed()[environments])
+        begun = self.committed()[environments]
+        # what was begun is finished, such as a bridge, and whether it led there is judged one step later
+        unsure = np.flatnonzero((confidence < self.min_confidence) | begun | self._begun[environments])
+        self._begun[environments] = begun
         if len(unsure):
             followed = self.matching.actions(take(observations, unsure), environments[unsure])
             has_match = self.matching.has_match(environments[unsure])

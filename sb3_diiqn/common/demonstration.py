@@ -113,7 +113,8 @@ class ExpertDemonstration(ExpertSide):
         self, load_path_or_dict: str | dict[str, Any], exact_match: bool = True, device: th.device | str = "auto"
     ) -> None:
         """
-        Load parameters; a network beside the Q-network that is not among them, or that they do not fit, begins anew.
+        Load parameters; a network beside the Q-network that is not among them, or that they do not fit, begins anew. Without
+        ``exact_match`` it stays as it is.
 
         :param load_path_or_dict: see Stable-Baselines3
         :param exact_match: see Stable-Baselines3
@@ -124,7 +125,7 @@ class ExpertDemonstration(ExpertSide):
             _, given, _ = load_from_zip_file(given, device=device, load_data=False)
         fitting, begins_anew = with_fitting_networks(given, self._networks())
         super().set_parameters(fitting, exact_match, device)  # type: ignore[misc]
-        if begins_anew:
+        if begins_anew and exact_match:
             self._n_batches = 0
 
     def _networks(self) -> dict[str, ObservationNetwork | None]:

@@ -186,6 +186,22 @@ def test_a_bridge_that_was_begun_is_finished_however_sure_the_clone_is() -> None
     assert follower.actions(np.array([[0], [0]]), np.arange(2)).tolist() == [9, 5]
 
 
+def test_where_a_bridge_has_ended_matching_is_asked_once_more_to_judge_it() -> None:
+    matching = follower_of([0, 5, 1], n_envs=1)
+    clone = CloneFollower(lambda observations: np.tile(np.eye(10)[9], (len(observations), 1)))
+    follower = CloneOrMatchingFollower(clone, matching)
+    actions = []
+    for on_bridge in (False, True, True, False, False):
+        matching.committed = lambda on_bridge=on_bridge: np.array([on_bridge])  # type: ignore[misc]
+        actions.append(follower.actions(np.array([[0]]), np.arange(1)).item())
+    assert actions == [9, 5, 5, 5, 9]
+    matching.committed = lambda: np.array([True])  # type: ignore[method-assign]
+    follower.actions(np.array([[0]]), np.arange(1))
+    matching.committed = lambda: np.array([False])  # type: ignore[method-assign]
+    follower.release(np.array([0]))
+    assert follower.actions(np.array([[0]]), np.arange(1)).tolist() == [9], "another episode: nothing was begun in it"
+
+
 def test_a_clone_that_has_learned_nothing_leaves_it_to_matching() -> None:
     follower = CloneOrMatchingFollower(CloneFollower(lambda observations: None), follower_of([0, 5, 1], n_envs=2))
     assert follower.actions(np.array([[7], [0]]), np.arange(2)).tolist() == [NO_ACTION, 5]
@@ -210,6 +226,16 @@ def test_fully_guided_exploration_walks_the_experts_way(n_envs: int, wrap: Any) 
     actions = model.replay_buffer.actions[: 200 // n_envs, :, 0]
     assert (actions[:20] != RIGHT).any(), "at first nothing was known"
     assert (actions[-40:] == RIGHT).all()
+
+
+def test_whose_an_action_was_is_forgotten_with_its_transition() -> None:
+    arguments = {**TINY, "learning_starts": 300, "buffer_size": 50, "guidance_share": 1.0}
+    model = DIIQN("MlpPolicy", LineEnv(), **arguments, expert_data=right_walks(), preset="paper")
+    model.learn(100)
+    assert model.replay_buffer.guided.any()
+    model._guidance = None
+    model.learn(50, reset_num_timesteps=False)
+    assert not model.replay_buffer.guided.any()
 
 
 def test_some_episodes_are_guided_and_some_are_not() -> None:
