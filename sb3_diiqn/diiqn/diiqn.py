@@ -52,9 +52,9 @@ class DIIQN(ImplicitImitation, DQN):
         transition from which the action was inferred; ``"agent"``, what it saw on the transition that the expert's is compared
         with (the paper's tuple); or ``"recorded"``, what the expert data have, if they have rewards
     :param preset: which parts are in use: ``"guided"``, in which a clone of the expert leads episodes, and a margin loss
-        imitates the expert, as long as the clone is better than the agent; ``"bridging"``, in which half of the exploration
-        follows matching expert transitions; or ``"paper"``, the published method. It sets those of the following arguments
-        that are None, see :data:`sb3_diiqn.common.presets.PRESETS`
+        imitates the expert, as long as the clone is better than the agent; ``"bridging"``, in which matching expert
+        transitions lead episodes and half of the exploration, and are imitated; or ``"paper"``, the published method. It sets
+        those of the following arguments that are None, see :data:`sb3_diiqn.common.presets.PRESETS`
     :param guidance_share: share of the exploratory steps, in [0, 1], that follow the expert's inferred actions, in contiguous
         stretches; 0 is the paper's exploration
     :param guidance_length: mean length of such a stretch in steps

@@ -26,7 +26,7 @@ def _integer(low: int, high: int, log: bool = False) -> Suggest:
     return lambda trial, name: trial.suggest_int(name, low, high, log=log)
 
 
-def _choice(*choices: str) -> Suggest:
+def _choice(*choices: str | float) -> Suggest:
     return lambda trial, name: trial.suggest_categorical(name, choices)
 
 
@@ -53,7 +53,7 @@ IMITATION_SPACE: SearchSpace = {
     "greedy_episodes": _number(0.0, 0.5, step=0.25),
     "inference": _choice("nearest", "inverse_dynamics"),
     "margin_weight": _number(0.0, 1.0, step=0.25),  # in steps, so that 0, which turns it off, is tried as well
-    "margin": _number(0.05, 2.0, log=True),
+    "margin": _choice("auto", 0.1, 0.3, 1.0, 2.0),
 }
 BRIDGING_SPACE: SearchSpace = {
     "infeasibility_threshold": _number(0.003, 0.3, log=True),

@@ -27,7 +27,7 @@ class EndOfRange:
 
     suggest_float = suggest_int
 
-    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
+    def suggest_categorical(self, name: str, choices: tuple[str | float, ...]) -> str | float:
         return choices[-1 if self.highest else 0]
 
 
