@@ -9,7 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sb3_diiqn.common.demonstration import ExpertDemonstration
 
-AGREEMENTS = ("inferred", "plausible", "cloned")
+AGREEMENTS = ("inferred", "plausible", "expected", "cloned")
 """What is compared: the actions inferred from the nearest transitions, the plausible ones of the estimate, the clone's."""
 
 
@@ -31,8 +31,8 @@ class ActionAgreement:
         Compare.
 
         ``inferred`` is the agreement of the actions inferred from the nearest transitions, among those that are inferred yet;
-        ``plausible``, how often the true action is among the plausible ones of the estimate; ``cloned``, how often it is the
-        clone's likeliest.
+        ``plausible``, how often the true action is among the plausible ones of the estimate; ``expected``, how often the
+        estimate itself says so, which is the same if it is calibrated; ``cloned``, how often it is the clone's likeliest.
 
         :param model: nothing is known of one that is not of this package
         :return: shares in [0, 1], as far as the model has what they are about
@@ -44,8 +44,10 @@ class ActionAgreement:
         if inferred.any():
             known = self.indices[inferred]
             found["inferred"] = np.mean(model.knowledge.action(known) == self.actions[inferred])
-        plausible = model.estimate_actions(self.indices).plausible
+        plausible, confidence = model.estimate_actions(self.indices)
         found["plausible"] = np.mean(plausible[np.arange(len(plausible)), self.actions])
+        # the confidence is what the probability of the plausible ones exceeds chance by
+        found["expected"] = np.mean(confidence + (1.0 - confidence) * plausible.mean(axis=1))
         cloned = model.clone_probabilities(model.expert.current(self.indices))
         if cloned is not None:
             found["cloned"] = np.mean(cloned.argmax(axis=1) == self.actions)

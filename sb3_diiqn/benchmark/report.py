@@ -25,11 +25,12 @@ probability that a run's area exceeds that of a run of {BASELINE}.
 - Mean greedy return: mean over all evaluations. Exploration, guided or not, has no part in it.
 - Final greedy return: mean over the evaluations in the last tenth of the training.
 - Expert passed: the interval of the final greedy return lies above the expert's mean return.
-- What is known of the expert. Agreement with its true actions, which no algorithm is given, in the mean of the runs at their \
-ends: of the actions inferred from the nearest transition; share of transitions where the true action is among the plausible \
-ones of the estimate; and where it is the clone's likeliest. In the mean over runs and training: share of the agent's \
-transitions that are matched, the three factors of the confidence in the expert samples, and the confidence, Phi, which is 0 \
-for transitions of the agent without one.
+- What is known of the expert. Agreement with its true actions, which no algorithm is given, in the mean of the runs at \
+their ends: of the actions inferred from the nearest transition; share of transitions where the true action is among the \
+plausible ones of the estimate; the share that the estimates expect, which is the same if they are calibrated; and where it \
+is the clone's likeliest. In the mean over runs and training: share of the agent's transitions that are matched, the three \
+factors of the confidence in the expert samples, and the confidence, Phi, which is 0 for transitions of the agent without \
+one.
 - Solved: the greedy return reaches the stated return (without one: the expert's mean return) at an evaluation and at the \
 next. Runs that never do count with the whole training in "steps until solved".
 """

@@ -26,7 +26,7 @@ def test_the_published_method_knows_what_it_inferred() -> None:
     model.update_confidence()
     n = len(right_walks())
     agreement = ActionAgreement(np.full(n, RIGHT))(model)
-    assert agreement.keys() == {"inferred", "plausible"}
+    assert agreement.keys() == {"inferred", "plausible", "expected"}
     assert agreement["inferred"] == agreement["plausible"] == 1.0
     wrong = ActionAgreement(np.full(n, 1 - RIGHT))(model)
     assert wrong["inferred"] == 0.0
@@ -43,7 +43,17 @@ def test_a_clone_is_compared_too() -> None:
 def test_a_model_that_has_learned_nothing() -> None:
     model = DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu", preset="guided")
     agreement = ActionAgreement(np.full(len(right_walks()), RIGHT))(model)
-    assert agreement.keys() == {"plausible"}
+    assert agreement.keys() == {"plausible", "expected"}
+
+
+def test_what_is_expected_is_the_probability_of_the_plausible_actions() -> None:
+    model = DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu", preset="guided")
+    n = len(right_walks())
+    probabilities = np.tile([0.2, 0.8], (n, 1))
+    model._action_probabilities = lambda indices, *observations: probabilities[: len(indices)]  # type: ignore[method-assign]
+    agreement = ActionAgreement(np.full(n, RIGHT))(model)
+    assert agreement["expected"] == pytest.approx(0.8)
+    assert agreement["plausible"] == 1.0
 
 
 def test_nothing_is_known_of_other_algorithms_or_without_an_expert() -> None:

@@ -90,9 +90,11 @@ def test_agreement_is_that_at_the_end_in_the_mean_of_the_runs(tmp_path: Path) ->
     assert groups["dqn"].agreement == {}
     assert main(["report", "--out", str(tmp_path)]) == 0
     lines = [line.replace(" ", "") for line in (folder.report(suite) / "report.md").read_text().splitlines()]
-    assert "|whatisknownoftheexpert|inferred|plausible|cloned|matched|usefulness|training|inference|confidence|" in lines
+    assert (
+        "|whatisknownoftheexpert|inferred|plausible|expected|cloned|matched|usefulness|training|inference|confidence|" in lines
+    )
     # the confidence rises from 0 to 1 in even steps
-    assert "|diiqn|-|0.625|0.250|0.500|-|-|-|0.500|" in lines
+    assert "|diiqn|-|0.625|-|0.250|0.500|-|-|-|0.500|" in lines
 
 
 def _csv(path: Path) -> list[dict[str, str]]:
