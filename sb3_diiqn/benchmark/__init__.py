@@ -82,8 +82,8 @@ curves: ``training`` (``step``, ``return``, ``length`` of every finished episode
 of every evaluation), ``expert_statistics`` (what the algorithm logs under ``expert/``), and ``agreement`` at every evaluation:
 how often what the algorithm knows of the expert's actions is what these were (see
 :class:`~sb3_diiqn.benchmark.agreement.ActionAgreement`), where the true ones are known. ``FOLDER/SUITE/report`` holds
-``report.md``, ``summary.csv``, ``runs.csv`` and the figures. What the columns mean is said in the report, and defined in
-:mod:`~sb3_diiqn.benchmark.curves` and :mod:`~sb3_diiqn.benchmark.statistics`.
+``report.md``, ``summary.csv``, ``overall.csv``, ``runs.csv`` and the figures. What the columns mean is said in the report, and
+defined in :mod:`~sb3_diiqn.benchmark.curves` and :mod:`~sb3_diiqn.benchmark.statistics`.
 
 On a Ray cluster (``--backend ray``, extra ``ray``) experts are made on this machine, and cells take one CPU each. This package
 must be installed on the cluster; a common folder is not needed.

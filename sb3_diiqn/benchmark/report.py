@@ -62,6 +62,7 @@ def write_report(suite: Suite, folder: ResultFolder) -> Path:
         section = ["## All environments", comparison_table(summaries).markdown(), overall_table(across).markdown()]
         print("\n" + "\n\n".join(section))
         parts += [*section, f"![learning]({plots.write_overview(groups, target)})"]
+        write_text(target / "overall.csv", overall_csv(across).csv())
     write_text(target / "summary.csv", summary_csv(summaries).csv())
     write_text(target / "runs.csv", runs_csv(groups).csv())
     write_text(target / "report.md", "\n\n".join([*parts, "## How to read this", DEFINITIONS]))
@@ -158,6 +159,7 @@ def summary_csv(summaries: list[Summary]) -> Table:
     )  # fmt: skip
     header = ["environment", "algorithm", "variation", "runs", "expert_return"]
     header += [f"{name}{part}" for name in names for part in ("", "_low", "_high")] + ["expert_passed", "solved"]
+    header += [f"expert_{name}" for name in AGREEMENTS + MATCHING]
     rows = []
     for summary in summaries:
         group = summary.group
@@ -168,8 +170,18 @@ def summary_csv(summaries: list[Summary]) -> Table:
         )  # fmt: skip
         for value in estimates:
             row += list(value) if value else [math.nan] * 3
-        rows.append([_plain(entry) for entry in (*row, summary.expert_passed, summary.solved)])
+        known = group.agreement | group.matching
+        row += [summary.expert_passed, summary.solved, *(known.get(name) for name in AGREEMENTS + MATCHING)]
+        rows.append([_plain(entry) for entry in row])
     return Table(header, rows)
+
+
+def overall_csv(rows: list[Overall]) -> Table:
+    """Make the table over all environments, at full precision."""
+    header = ["label", "environments", "runs"]
+    header += [f"{name}{part}" for name in ("relative_area", "improvement") for part in ("", "_low", "_high")]
+    values = [[row.label, row.n_environments, row.n_runs, *row.relative_area, *row.improvement, row.n_passed] for row in rows]
+    return Table([*header, "expert_passed"], [[_plain(value) for value in row] for row in values])
 
 
 def runs_csv(groups: list[Group]) -> Table:

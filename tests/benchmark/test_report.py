@@ -182,6 +182,12 @@ def test_two_environments_and_figures(tmp_path: Path) -> None:
         ["diiqn", "2", "4", "2.00 [2.00, 2.00]", "1.00 [1.00, 1.00]", "2 of 2"],
         ["diiqn, wide", "2", "4", "1.00 [1.00, 1.00]", "0.500 [0.500, 0.500]", "0 of 2"],
     ]
+    assert [list(row.values()) for row in _csv(folder.report(suite) / "overall.csv")] == [
+        ["diiqn", "2", "4", "2.0", "2.0", "2.0", "1.0", "1.0", "1.0", "2"],
+        ["diiqn, wide", "2", "4", "1.0", "1.0", "1.0", "0.5", "0.5", "0.5", "0"],
+    ]
+    known = [row["expert_matched"] for row in _csv(folder.report(suite) / "summary.csv")]
+    assert known == ["", "0.5", "0.5"] * 2, "DQN has no expert"
     assert "(learning.png)" in table
     assert (folder.report(suite) / "learning.png").read_bytes().startswith(b"\x89PNG")
     for index in range(2):
