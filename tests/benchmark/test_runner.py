@@ -309,7 +309,7 @@ def test_without_ray_nothing_starts(
     monkeypatch.setitem(sys.modules, "ray", None)
     path = _write(tmp_path / "tiny.yml", _source())
     assert main(["run", str(path), "--out", str(tmp_path / "out"), "--backend", "ray"]) == 2
-    assert "sb3_diiqn[ray]" in capsys.readouterr().err
+    assert "sb3-diiqn[ray]" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
