@@ -10,13 +10,15 @@ import numpy as np
 
 from sb3_diiqn.benchmark.agreement import AGREEMENTS
 from sb3_diiqn.benchmark.algorithms import BASELINE
-from sb3_diiqn.benchmark.curves import N_POINTS, area_under_curve, final_return, steps_until_solved, training_curve
+from sb3_diiqn.benchmark.curves import area_under_curve, curve_steps, final_return, steps_until_solved, training_curve
 from sb3_diiqn.benchmark.statistics import Estimate, aggregate, improvement, relative
 from sb3_diiqn.benchmark.storage import ResultFolder
 from sb3_diiqn.benchmark.suite import Suite
 
 MATCHING = ("matched", "usefulness", "training", "inference", "confidence")
 """Of the statistics of training: share of the agent's transitions with a match, the factors of Phi, and Phi."""
+KNOWN = AGREEMENTS + MATCHING
+"""All that is said of what is known of the expert."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Group:
     @cached_property
     def training_finals(self) -> np.ndarray:
         """Mean training return of each run over the last tenth of its training, shape (n_runs,)."""
-        return np.asarray(self.training_curves[:, -N_POINTS // 10 :].mean(axis=1))
+        steps = curve_steps(self.n_timesteps)
+        return np.array([final_return(steps, curve, self.n_timesteps) for curve in self.training_curves])
 
     @cached_property
     def greedy_means(self) -> np.ndarray:
@@ -85,20 +88,27 @@ class Group:
     @property
     def agreement(self) -> dict[str, float]:
         """How well the runs knew the expert's actions at their ends: means of what was recorded, nothing if nothing was."""
-        last = [result["agreement"][-1] for result in self.results if result.get("agreement")]
-        names = [name for name in AGREEMENTS if any(name in entry for entry in last)]
-        return {name: float(np.mean([entry[name] for entry in last if name in entry])) for name in names}
+        return _means([result["agreement"][-1] for result in self.results if result.get("agreement")], AGREEMENTS)
 
     @property
     def matching(self) -> dict[str, float]:
         """How much the expert's transitions counted: means over runs and training of what was recorded."""
-        samples = [sample for result in self.results for sample in result["expert_statistics"]]
-        names = [name for name in MATCHING if any(name in sample for sample in samples)]
-        return {name: float(np.mean([sample[name] for sample in samples if name in sample])) for name in names}
+        return _means([sample for result in self.results for sample in result["expert_statistics"]], MATCHING)
+
+    @property
+    def known(self) -> dict[str, float]:
+        """What is known of the expert, by those of :data:`KNOWN` that there are."""
+        return self.agreement | self.matching
 
     @property
     def _greedy(self) -> list[dict[str, Any]]:
         return [result["greedy"] for result in self.results]
+
+
+def _means(samples: list[dict[str, float]], names: tuple[str, ...]) -> dict[str, float]:
+    """Average what was recorded, each name over the samples that have it; names that none has are left out."""
+    values = {name: [sample[name] for sample in samples if name in sample] for name in names}
+    return {name: float(np.mean(of_name)) for name, of_name in values.items() if of_name}
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,10 @@ def area_under_curve(curve: np.ndarray) -> float:
 
 def final_return(steps: np.ndarray, means: np.ndarray, n_timesteps: int) -> float:
     """
-    Mean greedy return over the evaluations in the last tenth of the training, at least the last one.
+    Mean return over the evaluations, or points of a training curve, in the last tenth of the training, at least the last one.
 
-    :param steps: step of each evaluation, shape (n,), ascending
-    :param means: mean return of each evaluation, shape (n,)
+    :param steps: step of each of them, shape (n,), ascending
+    :param means: mean return of each of them, shape (n,)
     """
     late = np.asarray(steps) > 0.9 * n_timesteps
     late[-1] = True

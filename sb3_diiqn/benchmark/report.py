@@ -6,9 +6,8 @@ import math
 from pathlib import Path
 
 from sb3_diiqn.benchmark import plots
-from sb3_diiqn.benchmark.agreement import AGREEMENTS
 from sb3_diiqn.benchmark.algorithms import BASELINE
-from sb3_diiqn.benchmark.analysis import MATCHING, Group, Overall, Summary, load_groups, overall, summarise
+from sb3_diiqn.benchmark.analysis import KNOWN, Group, Overall, Summary, load_groups, overall, summarise
 from sb3_diiqn.benchmark.curves import N_POINTS, WINDOW
 from sb3_diiqn.benchmark.statistics import Estimate
 from sb3_diiqn.benchmark.storage import ResultFolder, write_text
@@ -102,10 +101,9 @@ def _row(summary: Summary) -> list[str]:
 
 def expert_table(summaries: list[Summary]) -> Table:
     """Make the table of how well the expert's actions are known in one environment, and how much its transitions count."""
-    known = {summary.group.label: summary.group.agreement | summary.group.matching for summary in summaries}
-    names = AGREEMENTS + MATCHING
-    rows = [[label, *(number(values.get(name, math.nan)) for name in names)] for label, values in known.items() if values]
-    return Table(["what is known of the expert", *names], rows)
+    known = {summary.group.label: summary.group.known for summary in summaries}
+    rows = [[label, *(number(values.get(name, math.nan)) for name in KNOWN)] for label, values in known.items() if values]
+    return Table(["what is known of the expert", *KNOWN], rows)
 
 
 def comparison_table(summaries: list[Summary]) -> Table:
@@ -158,8 +156,7 @@ def summary_csv(summaries: list[Summary]) -> Table:
         "steps_until_solved",
     )  # fmt: skip
     header = ["environment", "algorithm", "variation", "runs", "expert_return"]
-    header += [f"{name}{part}" for name in names for part in ("", "_low", "_high")] + ["expert_passed", "solved"]
-    header += [f"expert_{name}" for name in AGREEMENTS + MATCHING]
+    header += [*_with_intervals(*names), "expert_passed", "solved", *(f"expert_{name}" for name in KNOWN)]
     rows = []
     for summary in summaries:
         group = summary.group
@@ -170,18 +167,17 @@ def summary_csv(summaries: list[Summary]) -> Table:
         )  # fmt: skip
         for value in estimates:
             row += list(value) if value else [math.nan] * 3
-        known = group.agreement | group.matching
-        row += [summary.expert_passed, summary.solved, *(known.get(name) for name in AGREEMENTS + MATCHING)]
+        known = group.known
+        row += [summary.expert_passed, summary.solved, *(known.get(name) for name in KNOWN)]
         rows.append([_plain(entry) for entry in row])
     return Table(header, rows)
 
 
 def overall_csv(rows: list[Overall]) -> Table:
     """Make the table over all environments, at full precision."""
-    header = ["label", "environments", "runs"]
-    header += [f"{name}{part}" for name in ("relative_area", "improvement") for part in ("", "_low", "_high")]
+    header = ["label", "environments", "runs", *_with_intervals("relative_area", "improvement"), "expert_passed"]
     values = [[row.label, row.n_environments, row.n_runs, *row.relative_area, *row.improvement, row.n_passed] for row in rows]
-    return Table([*header, "expert_passed"], [[_plain(value) for value in row] for row in values])
+    return Table(header, [[_plain(value) for value in row] for row in values])
 
 
 def runs_csv(groups: list[Group]) -> Table:
@@ -196,6 +192,11 @@ def runs_csv(groups: list[Group]) -> Table:
             row += [len(result["training"]["step"]), result["wall_time"], result["steps_per_second"]]
             rows.append([_plain(entry) for entry in row])
     return Table(header, rows)
+
+
+def _with_intervals(*names: str) -> list[str]:
+    """Name the columns of estimates in a CSV file."""
+    return [f"{name}{part}" for name in names for part in ("", "_low", "_high")]
 
 
 def _plain(value: object) -> str:
