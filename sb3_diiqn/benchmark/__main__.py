@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sb3_diiqn.benchmark.algorithms import ALGORITHMS
 from sb3_diiqn.benchmark.storage import STATES, ResultFolder
 from sb3_diiqn.benchmark.suite import load_suite
 from sb3_diiqn.benchmark.tables import Table
@@ -78,8 +79,11 @@ def _run(options: argparse.Namespace) -> int:
     suites = [load_suite(name) for name in options.suites]
     backend = ray_backend(options.address) if options.backend == "ray" else None
     outcome = run_suites(suites, ResultFolder(options.out), options.workers, backend)
+    for required in sorted({ALGORITHMS[cell.settings["class"]].requires for cell in outcome.left_out}):
+        print(f"cells that require {required} are left out: the same command runs them where it is installed")
     if not outcome.failed:
-        print(f"all cells are finished; see them with: python -m sb3_diiqn.benchmark report --out {options.out}")
+        done = "all other cells are" if outcome.left_out else "all cells are"
+        print(f"{done} finished; see them with: python -m sb3_diiqn.benchmark report --out {options.out}")
         return 0
     print(f"{len(outcome.failed)} cells failed:", file=sys.stderr)
     for cell, error in outcome.failed.items():

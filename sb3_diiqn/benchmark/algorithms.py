@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,12 +26,19 @@ class Algorithm:
     :param uses_expert: whether the constructor takes ``expert_data``
     :param shares_settings: whether the environment's settings, which are DQN's, are meant for it too
     :param defaults: arguments that it has where no settings name them
+    :param requires: a package that cannot be installed beside the newest versions of the others; none if empty
     """
 
     path: str
     uses_expert: bool
     shares_settings: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    requires: str = ""
+
+    @property
+    def is_available(self) -> bool:
+        """Tell whether what it requires is installed."""
+        return not self.requires or importlib.util.find_spec(self.requires) is not None
 
     def load(self) -> type[BaseAlgorithm]:
         """Import the class."""
@@ -50,7 +58,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "jsrl": Algorithm("sb3_diiqn.benchmark.rivals:JSRL", uses_expert=True),
     "oril": Algorithm("sb3_diiqn.benchmark.rivals:ORIL", uses_expert=True),
     "dqn-greedy-episodes": Algorithm("sb3_diiqn.benchmark.rivals:GreedyEpisodesDQN", uses_expert=False),
-    "gaifo": Algorithm("sb3_diiqn.benchmark.rivals:GAIfO", uses_expert=True, shares_settings=False),
+    "gaifo": Algorithm("sb3_diiqn.benchmark.rivals:GAIfO", uses_expert=True, shares_settings=False, requires="imitation"),
 }
 
 

@@ -32,11 +32,13 @@ class Outcome:
 
     :param finished: number of cells finished by this run
     :param skipped: number of cells that were finished before
+    :param left_out: cells whose algorithm requires what is not installed here
     :param failed: error of every cell that failed
     """
 
     finished: int = 0
     skipped: int = 0
+    left_out: list[Cell] = field(default_factory=list)
     failed: dict[Cell, str] = field(default_factory=dict)
 
 
@@ -163,12 +165,14 @@ def _todo(
     errors: dict[str, str],
     outcome: Outcome,
 ) -> list[Cell]:
-    """Find the cells to be run; count those that are finished and those whose expert could not be made."""
+    """Find the cells to be run; note those that are finished, cannot be run here, or have no expert."""
     todo = []
     for cell in [cell for suite in suites for cell in suite.cells()]:
         state = folder.state(cell, manifest)
         if state == "finished":
             outcome.skipped += 1
+        elif not ALGORITHMS[cell.settings["class"]].is_available:
+            outcome.left_out.append(cell)
         elif cell.expert and cell.expert.name in errors:
             outcome.failed[cell] = f"its expert could not be made: {errors[cell.expert.name]}"
         else:

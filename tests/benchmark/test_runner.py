@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 import yaml
 
 from sb3_diiqn.benchmark.__main__ import main
+from sb3_diiqn.benchmark.algorithms import ALGORITHMS
 from sb3_diiqn.benchmark.backends import local_backend
 from sb3_diiqn.benchmark.jobs import Job, message, run_jobs
 from sb3_diiqn.benchmark.storage import ResultFolder, write_json
@@ -109,6 +111,20 @@ def test_finished_suite(finished: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["run", str(finished / "tiny.yml"), "--out", str(finished)]) == 0
     assert "4 cells are finished already, 0 to do" in capsys.readouterr().out
     assert _files(finished) == files, "nothing was done twice"
+
+
+def test_what_requires_another_package_is_left_out(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    source = _source()
+    source["algorithms"]["gaifo"] = {}
+    monkeypatch.setitem(ALGORITHMS, "gaifo", replace(ALGORITHMS["gaifo"], requires="no_such_package"))
+    assert main(["run", str(_write(tmp_path / "tiny.yml", source)), "--out", str(tmp_path), "--workers", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "4 cells are finished already, 0 to do" in out
+    assert "cells that require no_such_package are left out" in out and "all other cells are finished" in out
+    assert not (tmp_path / "tiny" / "cells" / "pole" / "gaifo").exists()
 
 
 def test_damaged_failing_and_changed_cells(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
