@@ -14,12 +14,20 @@ from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower, CloneOrM
 from sb3_diiqn.common.expert_side import ExpertSide
 from sb3_diiqn.common.guidance import Follower, GuidanceSettings
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
-from sb3_diiqn.common.margin import AutomaticMargin, DemonstrationSettings, Inference, Margin, margin_losses
+from sb3_diiqn.common.margin import (
+    AutomaticMargin,
+    DemonstrationSettings,
+    Inference,
+    Margin,
+    margin_losses,
+    without_outvalued,
+)
 from sb3_diiqn.common.observation_network import ObservationNetwork, network_of, with_fitting_networks
+from sb3_diiqn.common.priorities import TransitionPriorities
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.inference import ActionEstimates, estimate
-from sb3_diiqn.inference.settings import require
+from sb3_diiqn.inference.settings import TINY, require
 
 
 class DemonstrationSamples(NamedTuple):
@@ -31,6 +39,8 @@ class DemonstrationSamples(NamedTuple):
     """Which actions the expert may have taken, shape (n, n_actions), bool."""
     confidence: th.Tensor
     """That it was one of them, shape (n,)."""
+    indices: np.ndarray
+    """Which expert transitions they are, shape (n,)."""
 
 
 class ExpertDemonstration(ExpertSide):
@@ -44,6 +54,8 @@ class ExpertDemonstration(ExpertSide):
     inference: Inference
     margin: Margin
     margin_batch_size: int
+    margin_filter: bool
+    margin_priorities: bool
     margin_weight: float
     _current_progress_remaining: float
     policy: Any
@@ -51,6 +63,7 @@ class ExpertDemonstration(ExpertSide):
 
     inverse_dynamics: InverseDynamics | None = None
     cloned_policy: ClonedPolicy | None = None
+    _priorities: TransitionPriorities | None = None
 
     #: the networks beside the Q-network learn in every update at first, after n updates in one of n / ``networks_warm_up``,
     #: and at least in one of ``networks_interval``: there is less and less that is new to them
@@ -76,6 +89,8 @@ class ExpertDemonstration(ExpertSide):
         # also for a loaded model without its expert data: the file has the networks' parameters
         if self._expert_content_hash is None:
             return
+        if self.margin_priorities and self._expert is not None:
+            self._priorities = TransitionPriorities(len(self._expert), self._demonstration_generator)
         network_class = self._settings(DemonstrationSettings).network_class
         if network_class is not None:
             self.inverse_dynamics = network_class(self.observation_space, self._n_actions()).to(self.device)
@@ -100,7 +115,8 @@ class ExpertDemonstration(ExpertSide):
         return matching if self.guide == "matching" else CloneOrMatchingFollower(clone, matching)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_demonstration_generator", "_demonstrations", "_automatic_margin"]
+        own = ["_demonstration_generator", "_demonstrations", "_automatic_margin", "_priorities"]
+        return [*super()._excluded_save_params(), *own]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         state_dicts, tensors = super()._get_torch_save_params()  # type: ignore[misc]
@@ -156,7 +172,7 @@ class ExpertDemonstration(ExpertSide):
         return self.margin_weight * max(not_worse * remaining, lasting)
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:
-        """Draw from the whole expert data, evenly; none where they would count for hardly anything."""
+        """Draw from the whole expert data; none where they would count for hardly anything."""
         if self._expert is None or self._demonstration_weight() <= self.least_margin_share * self.margin_weight:
             return None
         if not self._demonstrations:
@@ -166,16 +182,22 @@ class ExpertDemonstration(ExpertSide):
     def _estimate_demonstrations(self) -> list[DemonstrationSamples]:
         """Draw and estimate for several updates: one large pass through a network is faster than many small ones."""
         size = self.demonstrations_at_once * self.margin_batch_size
-        indices = self._demonstration_generator.integers(len(self.expert), size=size)  # type: ignore[arg-type]
-        observations, next_observations = self._expert_tensors(indices)
-        estimates = estimate(self._voted_probabilities(indices, observations, next_observations))
+        indices = self._random_transitions(size) if self._priorities is None else self._priorities.draw(size)
+        observations, _ = self._expert_tensors(indices)
+        estimates = estimate(self._voted_probabilities(indices))
         plausible = th.as_tensor(estimates.plausible, device=self.device)
         confidence = th.as_tensor(estimates.confidence, dtype=th.float32, device=self.device)
         starts = range(0, size, self.margin_batch_size)
         parts = [slice(start, start + self.margin_batch_size) for start in starts]
         # tensors have rows as arrays do
         drawn: list[Any] = [take(observations, part) for part in parts]  # type: ignore[arg-type]
-        return [DemonstrationSamples(one, plausible[part], confidence[part]) for one, part in zip(drawn, parts, strict=True)]
+        return [
+            DemonstrationSamples(one, plausible[part], confidence[part], indices[part])
+            for one, part in zip(drawn, parts, strict=True)
+        ]
+
+    def _random_transitions(self, size: int) -> np.ndarray:
+        return self._demonstration_generator.integers(len(self.expert), size=size)  # type: ignore[arg-type]
 
     def _demonstration_loss(self, samples: DemonstrationSamples, q_values: th.Tensor, errors: th.Tensor) -> th.Tensor:
         """
@@ -187,7 +209,11 @@ class ExpertDemonstration(ExpertSide):
         """
         if self.margin == "auto":
             self._automatic_margin.note(errors)
-        return self._margin_loss(q_values, samples.plausible, samples.confidence)
+        losses = self._confident_losses(q_values, samples.plausible, samples.confidence)
+        if self._priorities is not None:
+            margin, _ = self._margin_and_scale()
+            self._priorities.note(samples.indices, losses.detach().cpu().numpy() / max(margin, TINY))
+        return self._margin_loss(losses)
 
     def _guide_loss(self, actions: th.Tensor, guided: th.Tensor, q_values: th.Tensor) -> th.Tensor:
         """
@@ -198,14 +224,21 @@ class ExpertDemonstration(ExpertSide):
         :param q_values: Q(s_a, .), shape (batch_size, n_actions)
         """
         taken = th.zeros_like(q_values, dtype=th.bool).scatter_(1, actions, True)
-        return self._margin_loss(q_values, taken, guided.float())
+        return self._margin_loss(self._confident_losses(q_values, taken, guided.float()))
 
-    def _margin_loss(self, q_values: th.Tensor, plausible: th.Tensor, confidence: th.Tensor) -> th.Tensor:
-        margin, scale = self.margin, 1.0
-        if margin == "auto":
-            margin, scale = self._automatic_margin.margin, self._automatic_margin.weight
+    def _confident_losses(self, q_values: th.Tensor, plausible: th.Tensor, confidence: th.Tensor) -> th.Tensor:
+        margin, _ = self._margin_and_scale()
         losses = margin_losses(q_values, plausible, margin)
-        return scale * self._demonstration_weight() * (confidence * losses).mean()
+        return confidence * (without_outvalued(losses, margin) if self.margin_filter else losses)
+
+    def _margin_loss(self, losses: th.Tensor) -> th.Tensor:
+        _, scale = self._margin_and_scale()
+        return scale * self._demonstration_weight() * losses.mean()
+
+    def _margin_and_scale(self) -> tuple[float, float]:
+        if self.margin == "auto":
+            return self._automatic_margin.margin, self._automatic_margin.weight
+        return self.margin, 1.0
 
     def _train_networks(self) -> None:
         """Let the networks beside the Q-network learn, at first after every update, then ever more rarely."""
@@ -218,7 +251,7 @@ class ExpertDemonstration(ExpertSide):
         if self.inverse_dynamics is not None:
             self.inverse_dynamics.learn(*self.replay_buffer.drawn_steps(self._vec_normalize_env))
         if self.cloned_policy is not None:
-            indices = self._demonstration_generator.integers(len(self.expert), size=self.clone_batch_size)  # type: ignore[arg-type]
+            indices = self._random_transitions(self.clone_batch_size)
             observations, next_observations = self._expert_tensors(indices)
             probabilities = self._action_probabilities(indices, observations, next_observations)
             self.cloned_policy.learn(observations, th.as_tensor(probabilities, dtype=th.float32, device=self.device))
@@ -241,11 +274,17 @@ class ExpertDemonstration(ExpertSide):
         knowledge: Any = self.knowledge
         return np.asarray(knowledge.action_probabilities(indices, self._n_actions(), estimated))
 
-    def _voted_probabilities(self, indices: np.ndarray, observations: Any, next_observations: Any) -> np.ndarray:
-        if self.inverse_dynamics is not None:
-            return self._action_probabilities(indices, observations, next_observations)
+    def _voted_probabilities(self, indices: np.ndarray) -> np.ndarray:
         knowledge: Any = self.knowledge
-        return np.asarray(knowledge.voted_probabilities(indices, self._n_actions()))
+        estimated = None if self.inverse_dynamics is None else self._estimated_by_network
+        return np.asarray(knowledge.voted_probabilities(indices, self._n_actions(), estimated))
+
+    def _estimated_by_network(self, indices: np.ndarray) -> np.ndarray:
+        network: Any = self.inverse_dynamics
+        knowledge: Any = self.knowledge
+        # many may start at one state, and most of them end at one, too
+        examples, number = knowledge.matcher.examples_of(indices)
+        return np.asarray(network.likelihoods(*self._expert_tensors(examples))[number])
 
     def _expert_tensors(self, indices: np.ndarray) -> tuple[TensorObservations, TensorObservations]:
         tensors: tuple[TensorObservations, TensorObservations]

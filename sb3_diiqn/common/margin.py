@@ -26,6 +26,8 @@ class DemonstrationSettings:
     :param margin_weight: weight of the margin loss, 0 turns it off
     :param margin: by how much the expert's action is to be valued above others, in units of the reward, positive; or
         ``"auto"``, see :class:`AutomaticMargin`
+    :param margin_filter: whether states are left out at which another action is valued higher by more than the margin
+    :param margin_priorities: whether transitions are drawn more often that have more to teach
     :param margin_batch_size: expert transitions per update, at least 1
     :param imitate_guide: whether the guide's actions in the agent's own transitions are imitated, too
     """
@@ -33,6 +35,8 @@ class DemonstrationSettings:
     inference: Inference
     margin_weight: float
     margin: Margin
+    margin_filter: bool
+    margin_priorities: bool
     margin_batch_size: int
     imitate_guide: bool
 
@@ -52,7 +56,8 @@ class DemonstrationSettings:
         require(positive, "margin", self.margin, "positive, or 'auto'")
         whole = isinstance(self.margin_batch_size, int) and self.margin_batch_size >= 1
         require(whole, "margin_batch_size", self.margin_batch_size, "a whole number of at least 1")
-        require(isinstance(self.imitate_guide, bool), "imitate_guide", self.imitate_guide, "True or False")
+        for name in ("margin_filter", "margin_priorities", "imitate_guide"):
+            require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
 
 
 class AutomaticMargin:
@@ -110,3 +115,17 @@ def margin_losses(q_values: th.Tensor, plausible: th.Tensor, margin: float) -> t
     best = q_values.masked_fill(~plausible, lowest).max(dim=1).values
     others = q_values.masked_fill(plausible, lowest).max(dim=1).values
     return th.relu(others + margin - best)
+
+
+def without_outvalued(losses: th.Tensor, margin: float) -> th.Tensor:
+    """
+    Leave out the states at which the agent's own action is valued higher than the expert's, by more than the margin.
+
+    The filter of Nair et al. 2018 (arXiv 1709.10089), with a tolerance: values are not known better than that, and where a
+    greedy action is compared with the expert's, it is never the lower one.
+
+    :param losses: what :func:`margin_losses` returns, shape (n,)
+    :param margin: the margin
+    :return: shape (n,), 0 where the loss is more than twice the margin
+    """
+    return losses * (losses <= 2.0 * margin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,7 +173,9 @@ class ExpertKnowledge:
         trust = equations.inference(self.inferred.error[indices], self.settings.max_inference_error)
         return mixed_with_chance(self.inferred.action[indices].clip(min=0), trust, n_actions)
 
-    def voted_probabilities(self, indices: np.ndarray, n_actions: int) -> np.ndarray:
+    def voted_probabilities(
+        self, indices: np.ndarray, n_actions: int, estimated: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> np.ndarray:
         """
         Estimate what the expert does at the states where expert transitions start: the mean over all that start there.
 
@@ -181,12 +184,15 @@ class ExpertKnowledge:
 
         :param indices: expert transitions, shape (n,)
         :param n_actions: number of the agent's actions
+        :param estimated: somebody else's estimate for m expert transitions, shape (m, n_actions); see
+            :meth:`action_probabilities`
         :return: shape (n, n_actions), rows add up to 1
         """
         distinct_states, number = np.unique(self._starts(indices), return_inverse=True)
         source, transition = self.matcher.starting_at(distinct_states)
         total = np.zeros((len(distinct_states), n_actions))
-        np.add.at(total, source, self.action_probabilities(transition, n_actions))
+        others = None if estimated is None else estimated(transition)
+        np.add.at(total, source, self.action_probabilities(transition, n_actions, others))
         return np.asarray((total / total.sum(axis=1, keepdims=True))[number])
 
     def transitions(self, indices: np.ndarray) -> ExpertTransitions:

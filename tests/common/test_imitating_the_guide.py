@@ -115,7 +115,7 @@ def test_its_loss_is_added_to_that_of_the_demonstrations() -> None:
 def test_an_automatic_margin_holds_for_it_too() -> None:
     model = make(margin_weight=3.0, margin="auto", imitate_guide=True)
     model._current_progress_remaining = 1.0
-    samples = DemonstrationSamples(th.zeros(1, 3), th.tensor([[True, True]]), th.tensor([0.0]))
+    samples = DemonstrationSamples(th.zeros(1, 3), th.tensor([[True, True]]), th.tensor([0.0]), np.arange(1))
     model._demonstration_loss(samples, th.tensor([[1.0, 2.0]]), th.tensor([0.1, 0.3]))
     loss = model._guide_loss(th.tensor([[0]]), th.tensor([True]), th.tensor([[1.0, 2.0]]))
     assert float(loss) == pytest.approx(0.4 * 3.0 * (1.0 + 0.4))
@@ -124,7 +124,7 @@ def test_an_automatic_margin_holds_for_it_too() -> None:
 def test_the_guide_is_imitated_where_nothing_is_paid() -> None:
     """The expert goes right everywhere, but of no transition it is known."""
     everywhere = walk(range(LENGTH))
-    unknown = DemonstrationSamples(th.as_tensor(everywhere[:1]), th.tensor([[False, True]]), th.tensor([0.0]))
+    unknown = DemonstrationSamples(th.as_tensor(everywhere[:1]), th.tensor([[False, True]]), th.tensor([0.0]), np.arange(1))
     for imitate_guide in (False, True):
         model = make(
             Unpaid, buffer_size=1000, learning_rate=0.01, gradient_steps=4, margin_weight=1.0, imitate_guide=imitate_guide

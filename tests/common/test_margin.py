@@ -63,6 +63,8 @@ GOOD: dict[str, Any] = {
     "inference": "nearest",
     "margin_weight": 1.0,
     "margin": 0.8,
+    "margin_filter": False,
+    "margin_priorities": False,
     "margin_batch_size": 16,
     "imitate_guide": False,
 }
@@ -78,6 +80,8 @@ GOOD: dict[str, Any] = {
         ("margin", "wide"),
         ("margin_batch_size", 0),
         ("margin_batch_size", 1.5),
+        ("margin_filter", "yes"),
+        ("margin_priorities", 1),
         ("imitate_guide", 1),
     ],
 )

@@ -99,8 +99,8 @@ def test_what_the_agent_likes_to_do_is_not_taken_for_the_expert_s_doing() -> Non
     assert network is not None
     expected = network.likelihoods(*tensors)
     assert not np.allclose(expected, network.probabilities(*tensors))
-    for probabilities in (model._action_probabilities, model._voted_probabilities):
-        np.testing.assert_allclose(probabilities(indices, *tensors), expected, rtol=1e-5)
+    np.testing.assert_allclose(model._action_probabilities(indices, *tensors), expected, rtol=1e-5)
+    np.testing.assert_allclose(model._voted_probabilities(indices), expected, rtol=1e-5)
 
 
 class AlwaysRight(InverseDynamics):
@@ -130,7 +130,7 @@ def test_its_weight_is_the_confidence_and_falls_in_the_first_half_of_the_trainin
     model = make(margin_weight=3.0, margin=0.5)
     model._current_progress_remaining = remaining
     plausible, confidence = th.tensor([[True, False], [False, True]]), th.tensor([0.5, 1.0])
-    samples = DemonstrationSamples(th.zeros(2, 3), plausible, confidence)
+    samples = DemonstrationSamples(th.zeros(2, 3), plausible, confidence, np.arange(2))
     loss = model._demonstration_loss(samples, th.tensor([[1.0, 2.0], [0.0, 0.1]]), th.zeros(4))
     assert float(loss) == pytest.approx(3.0 * share * (0.5 * 1.5 + 1.0 * 0.4) / 2)
 
@@ -156,9 +156,85 @@ def test_it_is_added_to_the_paper_s_loss() -> None:
 def test_an_automatic_margin_is_twice_the_mean_error_and_so_is_the_weight() -> None:
     model = make(margin_weight=3.0, margin="auto")
     model._current_progress_remaining = 1.0
-    samples = DemonstrationSamples(th.zeros(1, 3), th.tensor([[True, False]]), th.tensor([0.5]))
+    samples = DemonstrationSamples(th.zeros(1, 3), th.tensor([[True, False]]), th.tensor([0.5]), np.arange(1))
     loss = model._demonstration_loss(samples, th.tensor([[1.0, 2.0]]), th.tensor([0.1, 0.3]))
     assert float(loss) == pytest.approx(0.4 * 3.0 * 0.5 * (1.0 + 0.4))
+
+
+class BySight(InverseDynamics):
+    """Tells from the first number that changes who went where; counts what it is asked."""
+
+    asked = 0
+
+    def likelihoods(self, observations: Any, next_observations: Any) -> np.ndarray:
+        """Left is where s' is before s."""
+        BySight.asked = len(observations)
+        right = (next_observations[:, 0] > observations[:, 0]).long()
+        return np.asarray(th.nn.functional.one_hot(right, 2).float().numpy())
+
+
+def test_conflicting_estimates_of_a_network_are_put_to_the_vote() -> None:
+    """At the second state the expert went back once and on three times; each kind of transition is estimated once."""
+    expert = ExpertObservations.from_trajectories([walk([0, 1, 0, 1, 2]), walk([0, 1, 2]), walk([0, 1, 2])])
+    model = make(expert_data=expert, inference=BySight, margin_weight=1.0)
+    second = np.flatnonzero((expert.observations[expert.observation_index] == walk([1])).all(axis=1))
+    assert len(second) == 4
+    np.testing.assert_allclose(model._voted_probabilities(second), [[0.25, 0.75]] * 4)
+    assert BySight.asked == 2, "equal transitions are asked for once"
+    assert model.estimate_actions(second).plausible.sum() == 4, "each by itself is certain"
+    model._current_progress_remaining = 1.0
+    drawn = model._estimate_demonstrations()
+    at_second = th.cat([(batch.observations == th.as_tensor(walk([1]))).all(dim=1) for batch in drawn])
+    plausible = th.cat([batch.plausible for batch in drawn])[at_second]
+    assert (plausible[:, RIGHT] & ~plausible[:, LEFT]).all()
+    assert th.cat([batch.confidence for batch in drawn])[at_second].numpy() == pytest.approx(0.5)
+
+
+def test_where_the_agent_values_its_own_action_more_by_a_margin_it_is_left_to_itself() -> None:
+    """The third state is at 0.6 above the expert's action, which is more than 0.5; the second below."""
+    plausible, confidence = th.tensor([[True, False]] * 3), th.tensor([1.0, 0.5, 1.0])
+    samples = DemonstrationSamples(th.zeros(3, 3), plausible, confidence, np.arange(3))
+    q_values = th.tensor([[1.0, 0.8], [0.0, 0.4], [0.0, 0.6]], requires_grad=True)
+    for margin_filter, third in ((False, 1.1), (True, 0.0)):
+        model = make(margin_weight=3.0, margin=0.5, margin_filter=margin_filter)
+        model._current_progress_remaining = 1.0
+        loss = model._demonstration_loss(samples, q_values, th.zeros(4))
+        assert float(loss.detach()) == pytest.approx(3.0 * (0.3 + 0.5 * 0.9 + third) / 3)
+    (gradient,) = th.autograd.grad(loss, q_values)
+    assert gradient[2].tolist() == [0.0, 0.0]
+    assert (gradient[:2, 0] < 0).all() and (gradient[:2, 1] > 0).all()
+
+
+def test_what_is_learned_already_is_drawn_less_often() -> None:
+    model = make(margin_weight=1.0, margin=0.5, margin_priorities=True)
+    model._current_progress_remaining = 1.0
+    n = len(right_walks())
+    assert model._priorities is not None
+    counts = np.bincount(np.concatenate([model._priorities.draw(1000) for _ in range(10)]), minlength=n)
+    assert counts.min() > 0.8 * 10_000 / n, "nothing was drawn yet: evenly"
+    # learned; half of a margin short of it, and believed by half; two margins short of it
+    plausible, confidence = th.tensor([[True, False]] * 3), th.tensor([1.0, 0.5, 1.0])
+    samples = DemonstrationSamples(th.zeros(3, 3), plausible, confidence, np.arange(3))
+    model._demonstration_loss(samples, th.tensor([[1.0, 0.5], [0.25, 0.0], [0.0, 0.5]]), th.zeros(4))
+    np.testing.assert_allclose(model._priorities._weights, [0.1, 0.35, 1.1] + [1.1] * (n - 3), rtol=1e-6)
+    counts = np.bincount(np.concatenate([model._priorities.draw(1000) for _ in range(10)]), minlength=n)
+    total = 0.45 + 1.1 * (n - 2)
+    assert counts[:2] / 10_000 == pytest.approx([0.1 / total, 0.35 / total], abs=0.01)
+
+
+def test_priorities_are_noted_in_training_and_begin_anew_when_loaded(tmp_path: Path) -> None:
+    arguments = {**INVERSE, "margin_filter": True, "margin_priorities": True}
+    model = make(**arguments)
+    # the margin loss ends at half of the training
+    model.learn(1000, callback=lambda variables, _: variables["self"].num_timesteps < 400)
+    assert model._priorities is not None
+    assert model._priorities._weights.min() < 1.0
+    model.save(tmp_path / "model")
+    loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
+    assert loaded.margin_filter and loaded.margin_priorities
+    assert loaded._priorities is not None and loaded._priorities._weights.min() == pytest.approx(1.1)
+    loaded.learn(100, reset_num_timesteps=False)
+    assert DIIQN.load(tmp_path / "model").predict(walk([0]))[0].shape == (1,)
 
 
 def test_what_the_expert_rarely_does_is_not_imitated() -> None:

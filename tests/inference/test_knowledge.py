@@ -390,3 +390,7 @@ def test_transitions_from_the_same_state_vote() -> None:
     assert knowledge.voted_probabilities(np.array([3, 0, 3]), 4) == pytest.approx(
         np.array([[0, 0, 0, 1], known, [0, 0, 0, 1]])
     )
+    others = np.eye(4)[[0, 1, 3, 2]]
+    assert knowledge.voted_probabilities(everything, 4, lambda transitions: others[transitions]) == pytest.approx(
+        np.array([[1 / 3, 1 / 3, 0, 1 / 3]] * 3 + [[0, 0, 1, 0]])
+    )
