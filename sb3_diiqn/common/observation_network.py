@@ -117,7 +117,7 @@ def with_fitting_networks(
         own = {name: network.state_dict(), f"{name}.optimizer": network.optimizer.state_dict()}
         fits = own.keys() <= parameters.keys() and _shapes(parameters[name]) == _shapes(own[name])
         if name in parameters and not fits:
-            warnings.warn(f"the saved {name} is not of this model's architecture: it begins anew", stacklevel=2)
+            warnings.warn(f"the saved {name} is not of this model's architecture: its own is kept instead", stacklevel=2)
         begins_anew |= not fits
         fitting |= {key: parameters[key] for key in own} if fits else own
     return fitting, begins_anew
