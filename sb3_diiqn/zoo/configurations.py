@@ -13,7 +13,7 @@ from sb3_diiqn.exceptions import ConfigurationError
 
 EXPERT_FOLDER = "expert_data"
 """Default folder of expert data, as the yml files have it: relative to where the command is run."""
-ALGORITHMS_WITH_EXPERT = ("diiqn", "hadiiqn")
+ALGORITHMS_WITH_EXPERT = ("diiqn", "hadiiqn", "qrdiiqn")
 
 
 def configuration_folder() -> Path:
@@ -34,8 +34,9 @@ def shipped_configuration(algorithm: str, env_id: str) -> Path | None:
     if env_id in entries:
         return path
     if algorithm in ALGORITHMS_WITH_EXPERT:
+        there = f"in {path}, which has {', '.join(entries)}" if entries else "in this package"
         raise ConfigurationError(
-            f"There are no hyperparameters of {algorithm} for {env_id!r} in {path}, which has {', '.join(entries)}: "
+            f"There are no hyperparameters of {algorithm} for {env_id!r} {there}: "
             "write a yml file of your own and name it with --conf-file."
         )
     return None

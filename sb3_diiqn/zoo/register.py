@@ -1,4 +1,4 @@
-"""Importing this makes ``diiqn`` and ``hadiiqn`` known to rl-zoo, for scripts of your own as well::
+"""Importing this makes ``diiqn``, ``hadiiqn`` and ``qrdiiqn`` known to rl-zoo, for scripts of your own as well::
 
     import sb3_diiqn.zoo.register
     from rl_zoo3.train import train
@@ -25,6 +25,8 @@ try:
 except ImportError as error:
     raise MissingDependencyError(error.name or "rl_zoo3", "zoo") from error
 
+# rl-zoo brings sb3-contrib
+from sb3_diiqn import QRDIIQN
 from sb3_diiqn.zoo.environments import register_environments
 from sb3_diiqn.zoo.experiment import ExperimentManager
 
@@ -40,7 +42,7 @@ def register(own_arguments_only: bool = False, trial_id: int | None = None) -> N
         yml file
     :param trial_id: trial that ``train`` takes its hyperparameters from, for rl-zoo before 2.4, which has no ``--trial-id``
     """
-    ALGOS.update(diiqn=DIIQN, hadiiqn=HADIIQN)
+    ALGOS.update(diiqn=DIIQN, hadiiqn=HADIIQN, qrdiiqn=QRDIIQN)
     for name, space in OWN_SPACES.items():
         _options.HYPERPARAMS_SAMPLER[name] = sampler(space if own_arguments_only else {**DQN_SPACE, **space})
         # rl-zoo before 2.4 has no converters

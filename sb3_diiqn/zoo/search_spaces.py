@@ -61,7 +61,11 @@ BRIDGING_SPACE: SearchSpace = {
     "bridge_gain": _integer(1, 12),
 }
 
-OWN_SPACES: dict[str, SearchSpace] = {"diiqn": IMITATION_SPACE, "hadiiqn": {**IMITATION_SPACE, **BRIDGING_SPACE}}
+OWN_SPACES: dict[str, SearchSpace] = {
+    "diiqn": IMITATION_SPACE,
+    "hadiiqn": {**IMITATION_SPACE, **BRIDGING_SPACE},
+    "qrdiiqn": IMITATION_SPACE,
+}
 """For each algorithm the search space of its own arguments, those that DQN does not have."""
 
 

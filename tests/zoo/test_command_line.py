@@ -59,6 +59,18 @@ def test_train_continue_enjoy_record_plot(
     assert video.stat().st_size > 1000
 
 
+def test_qrdiiqn_with_a_configuration_of_ones_own(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["train", "--algo", "qrdiiqn", "--env", MAZE, "-n", "200", "--eval-freq", "-1"]
+    assert main(options) == 2
+    assert f"no hyperparameters of qrdiiqn for '{MAZE}' in this package: write a yml file" in capsys.readouterr().err
+    assert main(["expert", "--env", MAZE]) == 0
+    settings = "n_timesteps: 200, policy: MlpPolicy, learning_starts: 50, preset: guided, policy_kwargs: {n_quantiles: 5}"
+    data = "expert_data: expert_data/sb3_diiqn-Maze2D-v0-0.5.npz"
+    (workplace / "own.yml").write_text(f"{MAZE}: {{{settings}, {data}}}\n")
+    assert main([*options, "--conf-file", "own.yml"]) == 0
+    assert (workplace / "logs" / "qrdiiqn" / "sb3_diiqn-Maze2D-v0_1" / "sb3_diiqn-Maze2D-v0.zip").exists()
+
+
 def test_missing_expert_data(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--algo", "diiqn", "--env", MAZE, "-f", "logs"]) == 2
     error = capsys.readouterr().err

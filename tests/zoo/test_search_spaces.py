@@ -9,11 +9,11 @@ import optuna
 import pytest
 from stable_baselines3 import DQN
 
-from sb3_diiqn import DIIQN, HADIIQN
+from sb3_diiqn import DIIQN, HADIIQN, QRDIIQN
 from sb3_diiqn.zoo.search_spaces import BRIDGING_SPACE, DQN_SPACE, IMITATION_SPACE, OWN_SPACES, convert, sampler
 from tests.helpers import LineEnv, right_walks
 
-ALGORITHMS = {"diiqn": DIIQN, "hadiiqn": HADIIQN}
+ALGORITHMS = {"diiqn": DIIQN, "hadiiqn": HADIIQN, "qrdiiqn": QRDIIQN}
 
 
 class EndOfRange:
