@@ -146,8 +146,16 @@ def _needed(suites: list[Suite], folder: ResultFolder, manifest: dict[str, dict[
     for suite in suites:
         lines = [suite.expert(name) for name in suite.environments]  # in the plots, even if nobody learns from it
         recipes = [recipe for recipe in lines if recipe is not None and recipe.name not in manifest]
-        recipes += [cell.expert for cell in suite.cells() if cell.expert and folder.state(cell, manifest) != "finished"]
+        recipes += [
+            cell.expert
+            for cell in suite.cells()
+            if cell.expert and _is_available(cell) and folder.state(cell, manifest) != "finished"
+        ]
         yield from recipes
+
+
+def _is_available(cell: Cell) -> bool:
+    return ALGORITHMS[cell.settings["class"]].is_available
 
 
 def _is_made(recipe: ExpertRecipe, folder: ResultFolder, manifest: dict[str, dict[str, Any]]) -> bool:
@@ -171,7 +179,7 @@ def _todo(
         state = folder.state(cell, manifest)
         if state == "finished":
             outcome.skipped += 1
-        elif not ALGORITHMS[cell.settings["class"]].is_available:
+        elif not _is_available(cell):
             outcome.left_out.append(cell)
         elif cell.expert and cell.expert.name in errors:
             outcome.failed[cell] = f"its expert could not be made: {errors[cell.expert.name]}"

@@ -129,8 +129,7 @@ class ExpertDemonstration(ExpertSide):
         self, load_path_or_dict: str | dict[str, Any], exact_match: bool = True, device: th.device | str = "auto"
     ) -> None:
         """
-        Load parameters; a network beside the Q-network that is not among them, or that they do not fit, begins anew. Without
-        ``exact_match`` it stays as it is.
+        Load parameters; a network beside the Q-network that is not among them, or that they do not fit, stays as it is.
 
         :param load_path_or_dict: see Stable-Baselines3
         :param exact_match: see Stable-Baselines3
@@ -139,9 +138,9 @@ class ExpertDemonstration(ExpertSide):
         given: Any = load_path_or_dict
         if not isinstance(given, dict):
             _, given, _ = load_from_zip_file(given, device=device, load_data=False)
-        fitting, begins_anew = with_fitting_networks(given, self._networks())
-        super().set_parameters(fitting, exact_match, device)  # type: ignore[misc]
-        if begins_anew and exact_match:
+        super().set_parameters(with_fitting_networks(given, self._networks()), exact_match, device)  # type: ignore[misc]
+        if not all(network is None or network.has_learned for network in self._networks().values()):
+            # in a loaded model, one that the file does not have
             self._n_batches = 0
 
     def _networks(self) -> dict[str, ObservationNetwork | None]:
@@ -209,11 +208,14 @@ class ExpertDemonstration(ExpertSide):
         """
         if self.margin == "auto":
             self._automatic_margin.note(errors)
-        losses = self._confident_losses(q_values, samples.plausible, samples.confidence)
+        losses = self._margin_losses(q_values, samples.plausible)
         if self._priorities is not None:
             margin, _ = self._margin_and_scale()
-            self._priorities.note(samples.indices, losses.detach().cpu().numpy() / max(margin, TINY))
-        return self._margin_loss(losses)
+            confidence, shortfalls = (
+                given.cpu().numpy() for given in (samples.confidence, losses.detach() / max(margin, TINY))
+            )
+            self._priorities.note(samples.indices, confidence, shortfalls)
+        return self._margin_loss(samples.confidence * losses)
 
     def _guide_loss(self, actions: th.Tensor, guided: th.Tensor, q_values: th.Tensor) -> th.Tensor:
         """
@@ -224,12 +226,12 @@ class ExpertDemonstration(ExpertSide):
         :param q_values: Q(s_a, .), shape (batch_size, n_actions)
         """
         taken = th.zeros_like(q_values, dtype=th.bool).scatter_(1, actions, True)
-        return self._margin_loss(self._confident_losses(q_values, taken, guided.float()))
+        return self._margin_loss(guided.float() * self._margin_losses(q_values, taken))
 
-    def _confident_losses(self, q_values: th.Tensor, plausible: th.Tensor, confidence: th.Tensor) -> th.Tensor:
+    def _margin_losses(self, q_values: th.Tensor, plausible: th.Tensor) -> th.Tensor:
         margin, _ = self._margin_and_scale()
         losses = margin_losses(q_values, plausible, margin)
-        return confidence * (without_outvalued(losses, margin) if self.margin_filter else losses)
+        return without_outvalued(losses, margin) if self.margin_filter else losses
 
     def _margin_loss(self, losses: th.Tensor) -> th.Tensor:
         _, scale = self._margin_and_scale()
@@ -276,15 +278,9 @@ class ExpertDemonstration(ExpertSide):
 
     def _voted_probabilities(self, indices: np.ndarray) -> np.ndarray:
         knowledge: Any = self.knowledge
-        estimated = None if self.inverse_dynamics is None else self._estimated_by_network
+        network = self.inverse_dynamics
+        estimated = None if network is None else lambda transitions: network.likelihoods(*self._expert_tensors(transitions))
         return np.asarray(knowledge.voted_probabilities(indices, self._n_actions(), estimated))
-
-    def _estimated_by_network(self, indices: np.ndarray) -> np.ndarray:
-        network: Any = self.inverse_dynamics
-        knowledge: Any = self.knowledge
-        # many may start at one state, and most of them end at one, too
-        examples, number = knowledge.matcher.examples_of(indices)
-        return np.asarray(network.likelihoods(*self._expert_tensors(examples))[number])
 
     def _expert_tensors(self, indices: np.ndarray) -> tuple[TensorObservations, TensorObservations]:
         tensors: tuple[TensorObservations, TensorObservations]

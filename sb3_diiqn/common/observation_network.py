@@ -86,6 +86,11 @@ class ObservationNetwork(nn.Module):
         features: th.Tensor = self.extractor(*observations)
         return features
 
+    @property
+    def has_learned(self) -> bool:
+        """Tell whether it has learned anything."""
+        return bool(self.optimizer.state)
+
     def minimize(self, loss: th.Tensor) -> float:
         """
         Make one step of gradient descent.
@@ -99,17 +104,14 @@ class ObservationNetwork(nn.Module):
         return float(loss.item())
 
 
-def with_fitting_networks(
-    parameters: dict[str, Any], networks: dict[str, ObservationNetwork | None]
-) -> tuple[dict[str, Any], bool]:
+def with_fitting_networks(parameters: dict[str, Any], networks: dict[str, ObservationNetwork | None]) -> dict[str, Any]:
     """
     Replace in saved parameters those of networks which they do not fit by the networks' own, and leave out what nobody has.
 
     :param parameters: state dictionaries by name, for each network also ``NAME.optimizer``
     :param networks: networks by name, None where the model has none
-    :return: the parameters, and whether a network begins anew
+    :return: the parameters
     """
-    begins_anew = False
     fitting = {name: state for name, state in parameters.items() if name.split(".")[0] not in networks}
     for name, network in networks.items():
         if network is None:
@@ -118,9 +120,8 @@ def with_fitting_networks(
         fits = own.keys() <= parameters.keys() and _shapes(parameters[name]) == _shapes(own[name])
         if name in parameters and not fits:
             warnings.warn(f"the saved {name} is not of this model's architecture: its own is kept instead", stacklevel=2)
-        begins_anew |= not fits
         fitting |= {key: parameters[key] for key in own} if fits else own
-    return fitting, begins_anew
+    return fitting
 
 
 def _shapes(state: dict[str, th.Tensor]) -> dict[str, th.Size]:

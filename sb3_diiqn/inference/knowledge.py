@@ -180,7 +180,8 @@ class ExpertKnowledge:
         Estimate what the expert does at the states where expert transitions start: the mean over all that start there.
 
         Where it did different things, each has the share that it had. A transition of which nothing is known votes for no
-        action: what is known of few of them is not taken for what the expert does.
+        action: what is known of few of them is not taken for what the expert does. Of equal transitions somebody else is asked
+        about one, which votes for all.
 
         :param indices: expert transitions, shape (n,)
         :param n_actions: number of the agent's actions
@@ -189,10 +190,14 @@ class ExpertKnowledge:
         :return: shape (n, n_actions), rows add up to 1
         """
         distinct_states, number = np.unique(self._starts(indices), return_inverse=True)
-        source, transition = self.matcher.starting_at(distinct_states)
+        if estimated is None:
+            source, transition = self.matcher.starting_at(distinct_states)
+            votes = self.action_probabilities(transition, n_actions)
+        else:
+            source, transition, count = self.matcher.kinds_starting_at(distinct_states)
+            votes = count[:, np.newaxis] * self.action_probabilities(transition, n_actions, estimated(transition))
         total = np.zeros((len(distinct_states), n_actions))
-        others = None if estimated is None else estimated(transition)
-        np.add.at(total, source, self.action_probabilities(transition, n_actions, others))
+        np.add.at(total, source, votes)
         return np.asarray((total / total.sum(axis=1, keepdims=True))[number])
 
     def transitions(self, indices: np.ndarray) -> ExpertTransitions:

@@ -71,10 +71,10 @@ class ExpertMatcher:
         moves, example, move = cache.get(
             "moves", lambda: np.unique(start * n_states + end, return_index=True, return_inverse=True)
         )
-        self._example, self._move_of = example, move.reshape(-1)
+        self._example = example
         self._move_start, self._move_end = np.divmod(moves, n_states)
         self._moves_from, self._moves_to = Groups(self._move_start, n_states), Groups(self._move_end, n_states)
-        self._transitions_of_move = Groups(self._move_of, len(moves))
+        self._transitions_of_move = Groups(move.reshape(-1), len(moves))
         cache.save()
 
     def encode(self, observations: Observations) -> np.ndarray:
@@ -85,16 +85,6 @@ class ExpertMatcher:
         :return: shape (n, width)
         """
         return self.distance.encode(observations)
-
-    def examples_of(self, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """
-        Find, for expert transitions, one each of those that are equal.
-
-        :param transitions: indices of expert transitions, shape (n,)
-        :return: indices of the examples, shape (m,), and the example of each transition, shape (n,), in [0, m)
-        """
-        moves, number = np.unique(self._move_of[transitions], return_inverse=True)
-        return self._example[moves], number.reshape(-1)
 
     def states_within(self, encoded: np.ndarray, radius: float) -> Hits:
         """
@@ -165,6 +155,17 @@ class ExpertMatcher:
         :return: for every transition found, the position in ``states`` that it belongs to, and its index
         """
         return self._transitions_from.members(states)
+
+    def kinds_starting_at(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        List the kinds of expert transitions that start at some states; equal transitions are of one kind.
+
+        :param states: indices of expert states, shape (n,)
+        :return: for every kind found, the position in ``states`` that it belongs to, the index of one transition of it, and
+            how many there are
+        """
+        source, move = self._moves_from.members(states)
+        return source, self._example[move], self._transitions_of_move.counts(move)
 
     def draw_starting(self, hits: Hits, n_queries: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """

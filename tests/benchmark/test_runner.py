@@ -118,13 +118,15 @@ def test_what_requires_another_package_is_left_out(
 ) -> None:
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     source = _source()
-    source["algorithms"]["gaifo"] = {}
+    source["algorithms"]["gaifo"] = {"expert": {"n_steps": 60}}
+    n_experts = len(list((tmp_path / "experts").glob("*.npz")))
     monkeypatch.setitem(ALGORITHMS, "gaifo", replace(ALGORITHMS["gaifo"], requires="no_such_package"))
     assert main(["run", str(_write(tmp_path / "tiny.yml", source)), "--out", str(tmp_path), "--workers", "2"]) == 0
     out = capsys.readouterr().out
     assert "4 cells are finished already, 0 to do" in out
     assert "cells that require no_such_package are left out" in out and "all other cells are finished" in out
     assert not (tmp_path / "tiny" / "cells" / "pole" / "gaifo").exists()
+    assert len(list((tmp_path / "experts").glob("*.npz"))) == n_experts, "nor is its expert made"
 
 
 def test_damaged_failing_and_changed_cells(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

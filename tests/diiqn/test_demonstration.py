@@ -10,7 +10,7 @@ import pytest
 import torch as th
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.common.demonstration import DemonstrationSamples
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
@@ -192,14 +192,14 @@ def test_what_is_learned_already_is_drawn_less_often() -> None:
     assert model._priorities is not None
     counts = np.bincount(np.concatenate([model._priorities.draw(1000) for _ in range(10)]), minlength=n)
     assert counts.min() > 0.8 * 10_000 / n, "nothing was drawn yet: evenly"
-    # learned; half of a margin short of it, and believed by half; two margins short of it
-    plausible, confidence = th.tensor([[True, False]] * 3), th.tensor([1.0, 0.5, 1.0])
-    samples = DemonstrationSamples(th.zeros(3, 3), plausible, confidence, np.arange(3))
-    model._demonstration_loss(samples, th.tensor([[1.0, 0.5], [0.25, 0.0], [0.0, 0.5]]), th.zeros(4))
-    np.testing.assert_allclose(model._priorities._weights, [0.1, 0.35, 1.1] + [1.1] * (n - 3), rtol=1e-6)
+    # learned; half of a margin short of it, and believed by half; two margins short of it; learned, but not known
+    plausible, confidence = th.tensor([[True, False]] * 4), th.tensor([1.0, 0.5, 1.0, 0.0])
+    samples = DemonstrationSamples(th.zeros(4, 3), plausible, confidence, np.arange(4))
+    model._demonstration_loss(samples, th.tensor([[1.0, 0.5], [0.25, 0.0], [0.0, 0.5], [1.0, 0.5]]), th.zeros(4))
+    np.testing.assert_allclose(model._priorities._weights, [0.1, 0.85, 1.1, 1.1] + [1.1] * (n - 4), rtol=1e-6)
     counts = np.bincount(np.concatenate([model._priorities.draw(1000) for _ in range(10)]), minlength=n)
-    total = 0.45 + 1.1 * (n - 2)
-    assert counts[:2] / 10_000 == pytest.approx([0.1 / total, 0.35 / total], abs=0.01)
+    total = 0.95 + 1.1 * (n - 2)
+    assert counts[:2] / 10_000 == pytest.approx([0.1 / total, 0.85 / total], abs=0.01)
 
 
 def test_priorities_are_noted_in_training_and_begin_anew_when_loaded(tmp_path: Path) -> None:
@@ -213,8 +213,24 @@ def test_priorities_are_noted_in_training_and_begin_anew_when_loaded(tmp_path: P
     loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
     assert loaded.margin_filter and loaded.margin_priorities
     assert loaded._priorities is not None and loaded._priorities._weights.min() == pytest.approx(1.1)
-    loaded.learn(100, reset_num_timesteps=False)
+    loaded.learn(1000, callback=lambda variables, _: variables["self"].num_timesteps < 100)
+    assert loaded._priorities._weights.min() < 1.0
     assert DIIQN.load(tmp_path / "model").predict(walk([0]))[0].shape == (1,)
+
+
+@pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
+@pytest.mark.parametrize(("look", "n_envs"), [("dict", 1), ("vector", 3)])
+def test_filter_and_priorities_whatever_the_observations_and_the_algorithm(algorithm: Any, look: str, n_envs: int) -> None:
+    env = DummyVecEnv([lambda: LineEnv(look)] * n_envs)
+    policy = "MultiInputPolicy" if look == "dict" else "MlpPolicy"
+    chosen = {"preset": "paper", "margin": "auto", "margin_filter": True, "margin_priorities": True, "imitate_guide": True}
+    arguments = {**TINY, **INVERSE, **chosen, "buffer_size": 1000, "gradient_steps": 4, "guidance_share": 0.5}
+    model = algorithm(policy, env, expert_data=right_walks(look), **arguments)
+    model.learn(1000, callback=lambda variables, _: variables["self"].num_timesteps < 400)
+    assert model._priorities._weights.min() < 1.0, "something is known and learned"
+    voted = model._voted_probabilities(np.arange(LENGTH - 1))
+    np.testing.assert_allclose(voted.sum(axis=1), 1.0, rtol=1e-5)
+    assert (voted.argmax(axis=1) == RIGHT).all()
 
 
 def test_what_the_expert_rarely_does_is_not_imitated() -> None:

@@ -83,7 +83,18 @@ def test_a_loaded_model_can_be_guided_otherwise(tmp_path: Path, saved: dict[str,
     loaded.set_parameters(tmp_path / "model.zip")
 
 
-def test_a_saved_network_of_another_architecture_begins_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("exact_match", [False, True])
+def test_parameters_without_the_networks_leave_them_as_they_are(exact_match: bool) -> None:
+    model = make(**CLONE).learn(200)
+    parameters = {key: value for key, value in model.get_parameters().items() if not key.startswith("cloned_policy")}
+    before, n_batches = model.clone_probabilities(walk([0, 1])), model._n_batches
+    assert before is not None
+    model.set_parameters(parameters, exact_match=exact_match)
+    np.testing.assert_array_equal(model.clone_probabilities(walk([0, 1])), before)
+    assert model._n_batches == n_batches
+
+
+def test_a_saved_network_of_another_architecture_is_not_taken(tmp_path: Path) -> None:
     model = make(**INVERSE).learn(200)
     parameters = model.get_parameters()
     parameters["inverse_dynamics"] = {"head.1.weight": th.zeros(1)}

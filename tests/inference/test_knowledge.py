@@ -392,5 +392,5 @@ def test_transitions_from_the_same_state_vote() -> None:
     )
     others = np.eye(4)[[0, 1, 3, 2]]
     assert knowledge.voted_probabilities(everything, 4, lambda transitions: others[transitions]) == pytest.approx(
-        np.array([[1 / 3, 1 / 3, 0, 1 / 3]] * 3 + [[0, 0, 1, 0]])
-    )
+        np.array([[2 / 3, 1 / 3, 0, 0]] * 3 + [[0, 0, 1, 0]])
+    ), "the first of two equal ones votes for both"
