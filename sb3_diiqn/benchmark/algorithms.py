@@ -26,7 +26,7 @@ class Algorithm:
     :param uses_expert: whether the constructor takes ``expert_data``
     :param shares_settings: whether the environment's settings, which are DQN's, are meant for it too
     :param defaults: arguments that it has where no settings name them
-    :param requires: a package that cannot be installed beside the newest versions of the others; none if empty
+    :param requires: a package that not everybody has, without which its cells are left out; none if empty
     """
 
     path: str
@@ -51,8 +51,8 @@ ALGORITHMS: dict[str, Algorithm] = {
     # under these names, the published methods: what goes beyond them is named in a suite
     "diiqn": Algorithm("sb3_diiqn:DIIQN", uses_expert=True, defaults={"preset": "paper"}),
     "hadiiqn": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True, defaults={"preset": "paper"}),
-    "qrdiiqn": Algorithm("sb3_diiqn:QRDIIQN", uses_expert=True, defaults={"preset": "paper"}),
-    "qrdqn": Algorithm("sb3_contrib:QRDQN", uses_expert=False),
+    "qrdiiqn": Algorithm("sb3_diiqn:QRDIIQN", uses_expert=True, defaults={"preset": "paper"}, requires="sb3_contrib"),
+    "qrdqn": Algorithm("sb3_contrib:QRDQN", uses_expert=False, requires="sb3_contrib"),
     "bco": Algorithm("sb3_diiqn.benchmark.rivals:BCO", uses_expert=True),
     "labelled-replay": Algorithm("sb3_diiqn.benchmark.rivals:LabelledReplayDQN", uses_expert=True),
     "jsrl": Algorithm("sb3_diiqn.benchmark.rivals:JSRL", uses_expert=True),

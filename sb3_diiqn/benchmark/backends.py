@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sb3_diiqn.exceptions import MissingDependencyError
+from sb3_diiqn.exceptions import ConfigurationError, MissingDependencyError
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -61,7 +61,12 @@ class LocalBackend:
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a function in an idle process."""
         slot = self._idle.pop()  # the last one used, whose process runs already
-        future = slot.submit(function, *arguments)
+        try:
+            future = slot.submit(function, *arguments)
+        except BrokenProcessPool:  # killed while it had nothing to do
+            slot.shutdown()
+            slot = self._slot()
+            future = slot.submit(function, *arguments)
         self._busy[future] = slot
         return future
 
@@ -146,7 +151,8 @@ def ray_backend(address: str | None) -> AbstractContextManager[RayBackend]:
     Run on a Ray cluster for the time of the body.
 
     :param address: the cluster's address, ``auto`` for the one that this machine belongs to, None to start one on this machine
-    :raises MissingDependencyError: at once, before experts are made, if Ray is not installed
+    :raises MissingDependencyError: if Ray is not installed
+    :raises ConfigurationError: when the context is entered, if there is no cluster
     """
     try:
         import ray  # noqa: PLC0415
@@ -157,7 +163,10 @@ def ray_backend(address: str | None) -> AbstractContextManager[RayBackend]:
 
 @contextmanager
 def _ray_cluster(ray: Any, address: str | None) -> Iterator[RayBackend]:
-    ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING)
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigurationError(f"There is no Ray cluster at the address {address!r}: {error}") from error
     try:
         yield RayBackend(ray)
     finally:

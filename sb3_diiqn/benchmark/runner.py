@@ -55,14 +55,14 @@ def run_suites(
     for suite in suites:
         check_runnable(suite)
         folder.save_suite(suite)
-    with local_backend(workers) as local:
+    # a cluster that cannot be reached is noticed before experts are made
+    with local_backend(workers) as local, backend or nullcontext(local) as opened:
         errors = make_experts(suites, folder, local)
         outcome, manifest = Outcome(), folder.manifest()
         todo = _todo(suites, folder, manifest, errors, outcome)
         print(f"{outcome.skipped} cells are finished already, {len(todo)} to do", flush=True)
         if todo:
-            with backend or nullcontext(local) as opened:
-                _run_cells(todo, folder, manifest, opened, outcome)
+            _run_cells(todo, folder, manifest, opened, outcome)
     return outcome
 
 
@@ -80,7 +80,10 @@ def check_runnable(suite: Suite) -> None:
                 f"Suite {suite.name!r}, key 'environments.{environment.name}', env_kwargs {environment.env_kwargs}: {error}"
             ) from error
     for names in suite.combinations():
-        settings = suite.cell(*names, seed=0).settings
+        cell = suite.cell(*names, seed=0)
+        if not _is_available(cell):
+            continue
+        settings = cell.settings
         where = f"Suite {suite.name!r}, {', '.join(names)}"
         try:
             algorithm = ALGORITHMS[settings["class"]].load()

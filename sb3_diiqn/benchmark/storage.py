@@ -128,7 +128,7 @@ class ResultFolder:
         result = read_json(self.cell(cell))
         if result is None:
             return self._state_without_result(cell), None
-        if not _is_complete(result):
+        if not _is_complete(result, cell):
             return "broken", None
         if result["settings_hash"] != cell.settings_hash:
             return "outdated", None
@@ -149,13 +149,20 @@ class ResultFolder:
         return "failed" if self.error(cell).exists() else "missing"
 
 
-def _is_complete(result: Any) -> bool:
+#: what a finished cell has of its curves
+_CURVES = {"training": {"step", "return"}, "greedy": {"step", "mean"}}
+
+
+def _is_complete(result: Any, cell: Cell) -> bool:
     return (
         isinstance(result, dict)
         and result.get("format") == FORMAT
         and result.get("status") == "finished"
+        and result.get("seed") == cell.seed
         and isinstance(result.get("settings_hash"), str)
-        and all(isinstance(result.get(key), dict) for key in ("expert", "training", "greedy"))
+        and isinstance(result.get("expert"), dict)
+        and all(isinstance(result.get(key), dict) and keys <= result[key].keys() for key, keys in _CURVES.items())
+        and len(result["greedy"]["step"]) > 0
     )
 
 

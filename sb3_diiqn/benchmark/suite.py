@@ -368,11 +368,12 @@ def _check_experts(suite: Suite) -> None:
 
 
 def _numbers(value: Any) -> Any:
-    """Turn '1e-4' into a number: yml's own rules leave it a string because it has no decimal point."""
+    """Turn '1e-4' and '1e5' into numbers: yml's own rules leave them strings because they have no decimal point."""
     if isinstance(value, dict):
         return {key: _numbers(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [_numbers(entry) for entry in value]
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        return float(value)
+        number = float(value)
+        return int(number) if number.is_integer() else number
     return value

@@ -27,7 +27,7 @@ class DemonstrationSettings:
     :param margin: by how much the expert's action is to be valued above others, in units of the reward, positive; or
         ``"auto"``, see :class:`AutomaticMargin`
     :param margin_filter: whether states are left out at which another action is valued higher by more than the margin
-    :param margin_priorities: whether transitions are drawn more often that have more to teach
+    :param margin_priorities: whether transitions are drawn less often of which what is known is learned
     :param margin_batch_size: expert transitions per update, at least 1
     :param imitate_guide: whether the guide's actions in the agent's own transitions are imitated, too
     """

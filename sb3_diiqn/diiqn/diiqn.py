@@ -76,10 +76,10 @@ class DIIQN(ImplicitImitation, DQN):
         the agent's own, and later where they clearly return more. 0 turns it off, as in the paper
     :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``:
         twice the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
-    :param margin_filter: whether the margin loss leaves out the states at which the agent values an action of its own higher
-        than the expert's by more than the margin
-    :param margin_priorities: whether the margin loss draws those expert transitions more often of which the agent has not
-        learned what is known of them, and those it has not drawn yet; else it draws all evenly
+    :param margin_filter: whether the margin loss, of expert and guide, leaves out the states at which the agent values an
+        action of its own higher than theirs by more than the margin
+    :param margin_priorities: whether the margin loss draws those expert transitions less often of which the agent has learned
+        what is known; else it draws all evenly
     :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
     :param imitate_guide: whether the margin loss also imitates what the guide did in the agent's own transitions: the
         recording does not show what comes halfway on a bridge

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -203,6 +204,15 @@ def _age(path: Path) -> None:
         (lambda path: path.write_text("[]"), "broken"),
         (lambda path: path.write_text(path.read_text().replace('"format":1', '"format":0')), "broken"),
         (lambda path: path.write_text(path.read_text().replace('"finished"', '"started"')), "broken"),
+        (lambda path: path.write_text(path.read_text().replace('"seed":0', '"seed":1')), "broken"),
+        (
+            lambda path: path.write_text(re.sub(r'"greedy":{"step":\[[^]]*\]', '"greedy":{"step":[]', path.read_text())),
+            "broken",
+        ),
+        (
+            lambda path: path.write_text(path.read_text().replace('"length":', '"return":').replace('"return":', '"x":')),
+            "broken",
+        ),
         (lambda path: path.write_text(path.read_text().replace('"settings_hash":"', '"settings_hash":"0')), "outdated"),
         (lambda path: (path.unlink(), path.with_suffix(".running").write_text("7")), "running"),
         (

@@ -131,6 +131,10 @@ class BCO(CloningDQN):
         # the policy's own network, so that whatever takes the policy out of the model gets the clone
         self.actor = Actor(self.q_net, self.policy.optimizer, self.max_grad_norm)
 
+    def _begin_anew(self) -> None:
+        super()._begin_anew()
+        self.rounds = 0
+
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """
         Make a round, if enough has been gone through since the last one.

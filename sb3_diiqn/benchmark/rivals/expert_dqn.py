@@ -70,6 +70,9 @@ class ExpertDQN(DQN):
     def _make_networks(self) -> None:
         """Make the networks beside the policy, and whatever else needs the expert data."""
 
+    def _begin_anew(self) -> None:
+        """Prepare for a training that counts its steps from 0, with new episodes."""
+
     def learn(
         self: SelfExpertDQN,
         total_timesteps: int,
@@ -86,6 +89,8 @@ class ExpertDQN(DQN):
         """
         if self.expert is None:
             raise MissingExpertDataError("the model was loaded without expert data: load(path, env=env, expert_data=...)")
+        if reset_num_timesteps:
+            self._begin_anew()
         name = tb_log_name or type(self).__name__
         return super().learn(total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar)
 

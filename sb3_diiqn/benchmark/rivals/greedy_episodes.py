@@ -49,6 +49,12 @@ class GreedyEpisodesDQN(DQN):
         self._episodes = LedEpisodes(0.0, ComparedReturns(), self.n_envs, self.seed, self.greedy_episodes)
         self._starts = np.ones(self.n_envs, dtype=bool)
 
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
+        prepared = super()._setup_learn(*args, **kwargs)
+        if self.num_timesteps == 0:
+            self._starts = np.ones(self.n_envs, dtype=bool)
+        return prepared
+
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -128,10 +128,15 @@ class JSRL(CloningDQN):
             expert = self._present_expert
             horizon = self.horizon or -(-expert.n_transitions // expert.n_trajectories)
             self.curriculum = Curriculum(horizon, self.n_stages, self.tolerance, self.window)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        super()._begin_anew()
         self._steps = np.zeros(self.n_envs, dtype=np.int64)
         self._returns = np.zeros(self.n_envs)
         # an episode that began before there was a guide goes on without one
-        self._guide_steps = np.zeros(self.n_envs, dtype=np.int64)
+        has_guide = self._has_guide and self.curriculum is not None
+        self._guide_steps = np.full(self.n_envs, self.curriculum.guide_steps if has_guide else 0, dtype=np.int64)  # type: ignore[union-attr]
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Make the guide, the first time; then as DQN."""

@@ -79,6 +79,13 @@ def test_rounds(alpha: float, n_envs: int, rounds: list[int], monkeypatch: pytes
     assert model.num_timesteps == 160
 
 
+def test_a_second_training_has_its_own_rounds() -> None:
+    model = BCO("MlpPolicy", LineEnv(), right_walks(), alpha=0.5, **SMALL | {"updates": 2})
+    for _ in range(2):
+        assert model.learn(160).rounds == 4
+    assert model.learn(60, reset_num_timesteps=False).rounds == 6
+
+
 def test_acts_by_its_distribution() -> None:
     model = BCO("MlpPolicy", LineEnv(), right_walks(), **SMALL)
     assert model.actor is not None

@@ -59,6 +59,16 @@ def test_learning_draws_anew_where_an_episode_ends() -> None:
     assert len(seen) == 4
 
 
+def test_a_second_training_draws_for_its_first_episodes() -> None:
+    model = GreedyEpisodesDQN("MlpPolicy", make_vec_env(lambda: LineEnv(time_limit=1000), 2), **TINY).learn(20)
+    assert not model._starts.any(), "all are in the middle of an episode"
+    drawn: list[bool] = []
+    begin = model._episodes.begin
+    model._episodes.begin = lambda starts, remaining: (drawn.append(bool(starts.all())), begin(starts, remaining))
+    model.learn(4)
+    assert drawn[0] and not any(drawn[1:])
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_bad_share(share: float) -> None:
     with pytest.raises(ConfigurationError, match=f"greedy_episodes={share}"):

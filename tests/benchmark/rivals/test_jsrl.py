@@ -73,6 +73,23 @@ def test_guide_acts_first(n_envs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.curriculum is not None and model.curriculum.guide_steps == 0
 
 
+def test_a_second_training_begins_with_its_guide() -> None:
+    model = JSRL("MlpPolicy", LineEnv(time_limit=1000), right_walks(), n_stages=3, window=100, **SMALL)
+    model.learn(66)
+    assert model._has_guide
+    model._steps[0], model._returns[0] = 3, 7.0  # as if the training had ended in the middle of an episode
+    begun: list[tuple[int, float, int]] = []
+    sample = model._sample_action
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        begun.append((int(model._steps[0]), float(model._returns[0]), int(model._guide_steps[0])))
+        return sample(*args, **kwargs)
+
+    model._sample_action = look  # type: ignore[method-assign]
+    model.learn(4)
+    assert begun[0] == (0, 0.0, 5)
+
+
 def test_learns_until_no_guide_is_left() -> None:
     model = JSRL("MlpPolicy", LineEnv(), right_walks(), n_stages=3, window=3, **SMALL | {"train_freq": 1, "buffer_size": 800})
     assert model.curriculum is not None and model.curriculum.guide_steps == 5, "the expert takes five steps"
