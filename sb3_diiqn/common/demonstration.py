@@ -56,6 +56,7 @@ class ExpertDemonstration(ExpertSide):
     margin_batch_size: int
     margin_filter: bool
     margin_priorities: bool
+    margin_vote: bool
     margin_weight: float
     _current_progress_remaining: float
     policy: Any
@@ -182,8 +183,11 @@ class ExpertDemonstration(ExpertSide):
         """Draw and estimate for several updates: one large pass through a network is faster than many small ones."""
         size = self.demonstrations_at_once * self.margin_batch_size
         indices = self._random_transitions(size) if self._priorities is None else self._priorities.draw(size)
-        observations, _ = self._expert_tensors(indices)
-        estimates = estimate(self._voted_probabilities(indices))
+        observations, next_observations = self._expert_tensors(indices)
+        if self.inverse_dynamics is None or self.margin_vote:
+            estimates = estimate(self._voted_probabilities(indices))
+        else:
+            estimates = estimate(self._action_probabilities(indices, observations, next_observations))
         plausible = th.as_tensor(estimates.plausible, device=self.device)
         confidence = th.as_tensor(estimates.confidence, dtype=th.float32, device=self.device)
         starts = range(0, size, self.margin_batch_size)

@@ -28,6 +28,7 @@ class DemonstrationSettings:
         ``"auto"``, see :class:`AutomaticMargin`
     :param margin_filter: whether states are left out at which another action is valued higher by more than the margin
     :param margin_priorities: whether transitions are drawn less often of which what is known is learned
+    :param margin_vote: whether a network's estimates are put to the vote of all transitions from one state
     :param margin_batch_size: expert transitions per update, at least 1
     :param imitate_guide: whether the guide's actions in the agent's own transitions are imitated, too
     """
@@ -37,6 +38,7 @@ class DemonstrationSettings:
     margin: Margin
     margin_filter: bool
     margin_priorities: bool
+    margin_vote: bool
     margin_batch_size: int
     imitate_guide: bool
 
@@ -56,7 +58,7 @@ class DemonstrationSettings:
         require(positive, "margin", self.margin, "positive, or 'auto'")
         whole = isinstance(self.margin_batch_size, int) and self.margin_batch_size >= 1
         require(whole, "margin_batch_size", self.margin_batch_size, "a whole number of at least 1")
-        for name in ("margin_filter", "margin_priorities", "imitate_guide"):
+        for name in ("margin_filter", "margin_priorities", "margin_vote", "imitate_guide"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
 
 

@@ -80,6 +80,8 @@ class DIIQN(ImplicitImitation, DQN):
         action of its own higher than theirs by more than the margin
     :param margin_priorities: whether the margin loss draws those expert transitions less often of which the agent has learned
         what is known; else it draws all evenly
+    :param margin_vote: with a network as ``inference``, whether all of the expert's transitions from one state vote on what
+        the margin loss imitates there; with ``"nearest"`` they always do
     :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
     :param imitate_guide: whether the margin loss also imitates what the guide did in the agent's own transitions: the
         recording does not show what comes halfway on a bridge
@@ -137,6 +139,7 @@ class DIIQN(ImplicitImitation, DQN):
         margin: Margin | None = None,
         margin_filter: bool = False,
         margin_priorities: bool = False,
+        margin_vote: bool = False,
         margin_batch_size: int = 16,
         imitate_guide: bool | None = None,
         double_q: bool = False,
@@ -190,6 +193,7 @@ class DIIQN(ImplicitImitation, DQN):
             margin=margin,
             margin_filter=margin_filter,
             margin_priorities=margin_priorities,
+            margin_vote=margin_vote,
             margin_batch_size=margin_batch_size,
             imitate_guide=imitate_guide,
             double_q=double_q,

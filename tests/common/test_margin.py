@@ -65,6 +65,7 @@ GOOD: dict[str, Any] = {
     "margin": 0.8,
     "margin_filter": False,
     "margin_priorities": False,
+    "margin_vote": False,
     "margin_batch_size": 16,
     "imitate_guide": False,
 }
@@ -82,6 +83,7 @@ GOOD: dict[str, Any] = {
         ("margin_batch_size", 1.5),
         ("margin_filter", "yes"),
         ("margin_priorities", 1),
+        ("margin_vote", 0),
         ("imitate_guide", 1),
     ],
 )
