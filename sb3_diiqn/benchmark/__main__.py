@@ -44,6 +44,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--workers", type=_positive, default=os.cpu_count() or 1, help="processes on this machine (default: its cores)"
     )
+    run.add_argument(
+        "--only",
+        nargs="+",
+        default=["*"],
+        metavar="PATTERN",
+        help="run a part: cells as Breakout/dqn/default/seed-0, with the wildcards of a shell (default: all)",
+    )
     run.add_argument("--backend", choices=["local", "ray"], default="local", help="where cells run (default: on this machine)")
     run.add_argument("--address", help="address of the Ray cluster, or 'auto' (default: start one on this machine)")
     run.set_defaults(command=_run)
@@ -78,11 +85,11 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigurationError(f"--address {options.address}: it is of a Ray cluster, and needs --backend ray.")
     suites = [load_suite(name) for name in options.suites]
     backend = ray_backend(options.address) if options.backend == "ray" else None
-    outcome = run_suites(suites, ResultFolder(options.out), options.workers, backend)
+    outcome = run_suites(suites, ResultFolder(options.out), options.workers, backend, options.only)
     for required in sorted({ALGORITHMS[cell.settings["class"]].requires for cell in outcome.left_out}):
         print(f"cells that require {required} are left out: the same command runs them where it is installed")
     if not outcome.failed:
-        done = "all other cells are" if outcome.left_out else "all cells are"
+        done = "all other cells are" if outcome.left_out else "all cells are" if options.only == ["*"] else "these cells are"
         print(f"{done} finished; see them with: python -m sb3_diiqn.benchmark report --out {options.out}")
         return 0
     print(f"{len(outcome.failed)} cells failed:", file=sys.stderr)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,23 +44,34 @@ class Outcome:
 
 
 def run_suites(
-    suites: list[Suite], folder: ResultFolder, workers: int, backend: AbstractContextManager[Backend] | None = None
+    suites: list[Suite],
+    folder: ResultFolder,
+    workers: int,
+    backend: AbstractContextManager[Backend] | None = None,
+    only: Sequence[str] = ("*",),
 ) -> Outcome:
     """
     Run all cells that are not finished yet.
 
     :param workers: number of processes on this machine
     :param backend: where cells run instead, for instance a Ray cluster; experts are always made on this machine
+    :param only: patterns of the cells to be run, as ``Breakout/dqn/*``, see :attr:`Cell.path`
     :raises ConfigurationError: before anything starts, if a suite asks for something that does not exist
     """
     for suite in suites:
         check_runnable(suite)
+    cells = [cell for suite in suites for cell in suite.cells() if _matches(cell, only)]
+    if not cells:
+        raise ConfigurationError(
+            f"--only {' '.join(only)}: no cell is called like that; they are called as {_name(suites[0].cells()[0])}."
+        )
+    for suite in suites:
         folder.save_suite(suite)
     # a cluster that cannot be reached is noticed before experts are made
     with local_backend(workers) as local, backend or nullcontext(local) as opened:
-        errors = make_experts(suites, folder, local)
+        errors = make_experts(suites, cells, folder, local)
         outcome, manifest = Outcome(), folder.manifest()
-        todo = _todo(suites, folder, manifest, errors, outcome)
+        todo = _todo(cells, folder, manifest, errors, outcome)
         print(f"{outcome.skipped} cells are finished already, {len(todo)} to do", flush=True)
         if todo:
             _run_cells(todo, folder, manifest, opened, outcome)
@@ -98,14 +110,17 @@ def check_runnable(suite: Suite) -> None:
                 )
 
 
-def make_experts(suites: list[Suite], folder: ResultFolder, backend: Backend) -> dict[str, str]:
+def make_experts(suites: list[Suite], cells: list[Cell], folder: ResultFolder, backend: Backend) -> dict[str, str]:
     """
-    Make all experts that are not there yet and that unfinished cells need, or the plots.
+    Make all experts that are not there yet and that unfinished cells need, or the suites' plots of what these cells are of.
 
+    :param cells: those that are to be run
     :return: error by name of the expert, for those that could not be made
     """
     manifest = folder.manifest()
-    missing = {recipe.name: recipe for recipe in _needed(suites, folder, manifest) if not _is_made(recipe, folder, manifest)}
+    missing = {
+        recipe.name: recipe for recipe in _needed(suites, cells, folder, manifest) if not _is_made(recipe, folder, manifest)
+    }
     if not missing:
         return {}
     errors = _train_policies(list(missing.values()), folder, backend)
@@ -145,16 +160,27 @@ def _train_policies(recipes: list[ExpertRecipe], folder: ResultFolder, backend: 
     return errors
 
 
-def _needed(suites: list[Suite], folder: ResultFolder, manifest: dict[str, dict[str, Any]]) -> Iterator[ExpertRecipe]:
+def _needed(
+    suites: list[Suite], cells: list[Cell], folder: ResultFolder, manifest: dict[str, dict[str, Any]]
+) -> Iterator[ExpertRecipe]:
+    available = [cell for cell in cells if _is_available(cell)]
+    shown = {(cell.suite, cell.environment) for cell in available}
     for suite in suites:
-        lines = [suite.expert(name) for name in suite.environments]  # in the plots, even if nobody learns from it
-        recipes = [recipe for recipe in lines if recipe is not None and recipe.name not in manifest]
-        recipes += [
-            cell.expert
-            for cell in suite.cells()
-            if cell.expert and _is_available(cell) and folder.state(cell, manifest) != "finished"
-        ]
-        yield from recipes
+        lines = [suite.expert(name) for name in suite.environments if (suite.name, name) in shown]
+        # in the plots, even if nobody learns from it
+        yield from (recipe for recipe in lines if recipe is not None and recipe.name not in manifest)
+    for cell in available:
+        if cell.expert and folder.state(cell, manifest) != "finished":
+            yield cell.expert
+
+
+def _matches(cell: Cell, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(_name(cell), pattern) for pattern in patterns)
+
+
+def _name(cell: Cell) -> str:
+    """Name a cell as patterns do."""
+    return cell.path.with_suffix("").as_posix()
 
 
 def _is_available(cell: Cell) -> bool:
@@ -170,15 +196,11 @@ def _is_made(recipe: ExpertRecipe, folder: ResultFolder, manifest: dict[str, dic
 
 
 def _todo(
-    suites: list[Suite],
-    folder: ResultFolder,
-    manifest: dict[str, dict[str, Any]],
-    errors: dict[str, str],
-    outcome: Outcome,
+    cells: list[Cell], folder: ResultFolder, manifest: dict[str, dict[str, Any]], errors: dict[str, str], outcome: Outcome
 ) -> list[Cell]:
     """Find the cells to be run; note those that are finished, cannot be run here, or have no expert."""
     todo = []
-    for cell in [cell for suite in suites for cell in suite.cells()]:
+    for cell in cells:
         state = folder.state(cell, manifest)
         if state == "finished":
             outcome.skipped += 1

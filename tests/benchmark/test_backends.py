@@ -16,6 +16,7 @@ import yaml
 from sb3_diiqn.benchmark.__main__ import main
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS
 from sb3_diiqn.benchmark.backends import local_backend
+from sb3_diiqn.benchmark.storage import ResultFolder
 
 SUITE: dict[str, Any] = {
     "seeds": 1,
@@ -68,3 +69,25 @@ def test_a_class_that_is_not_installed_is_left_out(
     path.write_text(yaml.safe_dump(SUITE | {"algorithms": {"qrdqn": {}}}))
     assert main(["run", str(path), "--out", str(tmp_path), "--workers", "1"]) == 0
     assert "cells that require no_such_package are left out" in capsys.readouterr().out
+
+
+def test_a_part_of_a_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = SUITE | {"seeds": 2, "algorithms": {"dqn": {}, "diiqn": {}}}
+    expert = {"expert": {"kind": "random", "n_steps": 50}}
+    environments = dict.fromkeys(("pole", "other"), SUITE["environments"]["pole"] | expert)
+    path = tmp_path / "tiny.yml"
+    path.write_text(yaml.safe_dump(source | {"environments": environments}))
+    run = ["run", str(path), "--out", str(tmp_path), "--workers", "1", "--only"]
+    assert main([*run, "pole/dqn/*/seed-1", "pole/diiqn/default/seed-0"]) == 0
+    assert "0 cells are finished already, 2 to do" in capsys.readouterr().out
+    folder = ResultFolder(tmp_path)
+    (suite,) = folder.suites()
+    finished = [str(cell.path) for cell in suite.cells() if folder.state(cell, folder.manifest()) == "finished"]
+    assert sorted(finished) == ["pole/diiqn/default/seed-0.json", "pole/dqn/default/seed-1.json"]
+    assert len(suite.cells()) == 8, "the whole suite is kept for the report"
+    assert {path.name.split("-")[0] for path in folder.experts.glob("*.npz")} == {"pole"}
+    assert main([*run, "poles/*"]) == 2
+    assert (
+        "--only poles/*: no cell is called like that; they are called as other/diiqn/default/seed-0."
+        in capsys.readouterr().err
+    )
