@@ -11,10 +11,9 @@ The benchmark: which algorithm learns how fast, over environments and seeds, fro
 ``SUITE`` is the name of a suite that comes with the package or the path of a ``.yml`` file. A suite stands for a matrix of
 *cells*: environment x algorithm x variation x seed, each one independent training. ``run`` makes the experts, then runs the
 cells that are not finished yet; it can be stopped or killed at any moment and loses only the cells that were running. Cells
-whose settings or expert changed since, or whose file is damaged, are done again. ``--only 'Breakout/dqn/*'`` runs a part; parts
+whose settings or expert changed since, or whose file is damaged, are done again. ``--only 'Breakout/dqn/*'`` runs a part; two
 that have no cell in common may run side by side into one folder. Cells that require a package that is not installed are left
-out. ``report`` works at any time, from the files
-alone.
+out. ``report`` works at any time, from the files alone.
 
 Suites
 ------
@@ -54,8 +53,8 @@ Keys with a value behind them are optional, and that is their default::
 
 Settings are constructor arguments as in rl-zoo's files; one that is laid over another replaces it as a whole. At any depth, a
 string ``module:name`` stands for what it names, as in ``policy_kwargs: {activation_fn: "torch.nn:Tanh"}``. A list as
-``train_freq`` becomes a tuple. Numbers may be written ``1e-4`` and ``1e5``. To share settings between environments, use yml's anchors
-(``&name``, ``*name``, ``<<: *name``).
+``train_freq`` becomes a tuple. Numbers may be written ``1e-4`` and ``1e5``. To share settings between environments, use yml's
+anchors (``&name``, ``*name``, ``<<: *name``).
 
 Experts
 -------
