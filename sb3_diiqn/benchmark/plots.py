@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,11 @@ _CONFIDENCE_PANELS = {
         "trained": "expert's: trained on",
     },
 }
+
+
+#: height of a row of a legend, in inches, and how many rows fit into any figure
+LEGEND_ROW = 0.2
+FREE_LEGEND_ROWS = 4
 
 
 def write_figures(groups: list[Group], folder: Path) -> list[str]:
@@ -260,4 +266,7 @@ def _legend(figure: Figure, axes: Iterable[Any]) -> None:
     for axis in axes:
         known |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     columns = max(2, int(figure.get_figwidth() // 3))
+    rows = math.ceil(len(known) / columns)
+    # a long legend has room of its own, or it would take the axes'
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - FREE_LEGEND_ROWS))
     figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=min(len(known), columns))
