@@ -9,7 +9,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.inference import NO_ACTION
-from tests.diiqn.test_demonstration import CLONE, make
+from tests.diiqn.line_models import CLONE, make
 from tests.helpers import LEFT, RIGHT, TINY, LineEnv, walk
 
 
