@@ -19,6 +19,8 @@ FORMAT = 1
 """Version of the cell files; files of another version count as broken."""
 HEARTBEAT_SECONDS = 1.0
 """How often a running cell says so."""
+_CURVES = {"training": {"step", "return"}, "greedy": {"step", "mean"}}
+"""What a finished cell has of its curves."""
 
 State = Literal["finished", "running", "failed", "outdated", "broken", "missing"]
 STATES: tuple[State, ...] = ("finished", "running", "failed", "outdated", "broken", "missing")
@@ -147,10 +149,6 @@ class ResultFolder:
         if self.cell(cell).exists():
             return "broken"
         return "failed" if self.error(cell).exists() else "missing"
-
-
-#: what a finished cell has of its curves
-_CURVES = {"training": {"step", "return"}, "greedy": {"step", "mean"}}
 
 
 def _is_complete(result: Any, cell: Cell) -> bool:

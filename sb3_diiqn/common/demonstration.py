@@ -214,11 +214,8 @@ class ExpertDemonstration(ExpertSide):
             self._automatic_margin.note(errors)
         losses = self._margin_losses(q_values, samples.plausible)
         if self._priorities is not None:
-            margin, _ = self._margin_and_scale()
-            confidence, shortfalls = (
-                given.cpu().numpy() for given in (samples.confidence, losses.detach() / max(margin, TINY))
-            )
-            self._priorities.note(samples.indices, confidence, shortfalls)
+            shortfalls = losses.detach() / max(self._current_margin(), TINY)
+            self._priorities.note(samples.indices, samples.confidence.cpu().numpy(), shortfalls.cpu().numpy())
         return self._margin_loss(samples.confidence * losses)
 
     def _guide_loss(self, actions: th.Tensor, guided: th.Tensor, q_values: th.Tensor) -> th.Tensor:
@@ -233,18 +230,16 @@ class ExpertDemonstration(ExpertSide):
         return self._margin_loss(guided.float() * self._margin_losses(q_values, taken))
 
     def _margin_losses(self, q_values: th.Tensor, plausible: th.Tensor) -> th.Tensor:
-        margin, _ = self._margin_and_scale()
+        margin = self._current_margin()
         losses = margin_losses(q_values, plausible, margin)
         return without_outvalued(losses, margin) if self.margin_filter else losses
 
     def _margin_loss(self, losses: th.Tensor) -> th.Tensor:
-        _, scale = self._margin_and_scale()
+        scale = self._automatic_margin.weight if self.margin == "auto" else 1.0
         return scale * self._demonstration_weight() * losses.mean()
 
-    def _margin_and_scale(self) -> tuple[float, float]:
-        if self.margin == "auto":
-            return self._automatic_margin.margin, self._automatic_margin.weight
-        return self.margin, 1.0
+    def _current_margin(self) -> float:
+        return self._automatic_margin.margin if self.margin == "auto" else self.margin
 
     def _train_networks(self) -> None:
         """Let the networks beside the Q-network learn, at first after every update, then ever more rarely."""

@@ -135,8 +135,8 @@ class JSRL(CloningDQN):
         self._steps = np.zeros(self.n_envs, dtype=np.int64)
         self._returns = np.zeros(self.n_envs)
         # an episode that began before there was a guide goes on without one
-        has_guide = self._has_guide and self.curriculum is not None
-        self._guide_steps = np.full(self.n_envs, self.curriculum.guide_steps if has_guide else 0, dtype=np.int64)  # type: ignore[union-attr]
+        guide_steps = self.curriculum.guide_steps if self._has_guide and self.curriculum is not None else 0
+        self._guide_steps = np.full(self.n_envs, guide_steps, dtype=np.int64)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Make the guide, the first time; then as DQN."""
