@@ -1,7 +1,8 @@
 """
-Good experts for Gymnasium's classic control, without training: what a suite names as ``policy``.
+Good experts for Gymnasium's classic control and its lander, without training: what a suite names as ``policy``.
 
-Mean returns: CartPole-v1 500, MountainCar-v0 about -99, Acrobot-v1 about -80 (some starts cost it 100 steps more).
+Mean returns: CartPole-v1 500, MountainCar-v0 about -99, Acrobot-v1 about -80 (some starts cost it 100 steps more),
+LunarLander-v3 about 270.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from sb3_diiqn.benchmark.algorithms import import_object
 
 Controller = Callable[[np.ndarray], int]
 
@@ -49,6 +52,16 @@ def mountain_car(env: Any) -> Controller:
     for _ in range(300):
         steps = 1 + _steps_left(steps, successors).min(axis=0)
     return lambda observation: int(_steps_left(steps, _successors(observation)).argmin())
+
+
+def lunar_lander(env: Any) -> Controller:
+    """
+    Steer and brake in proportion to what is amiss: the controller that comes with Gymnasium's lander.
+
+    :param env: LunarLander with discrete actions (extra: box2d)
+    """
+    heuristic = import_object("gymnasium.envs.box2d.lunar_lander:heuristic")
+    return lambda observation: int(heuristic(env.unwrapped, observation))
 
 
 def _successors(state: np.ndarray) -> np.ndarray:

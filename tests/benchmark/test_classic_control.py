@@ -12,6 +12,7 @@ from sb3_diiqn.benchmark import classic_control
 from sb3_diiqn.record import record_expert
 
 needs_acrobot = pytest.mark.skipif(gymnasium.__version__.startswith("0."), reason="its Acrobot does not run with numpy 2")
+needs_lander = pytest.mark.skipif("LunarLander-v3" not in gymnasium.registry, reason="its lander has another version")
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,7 @@ needs_acrobot = pytest.mark.skipif(gymnasium.__version__.startswith("0."), reaso
         ("CartPole-v1", classic_control.cart_pole, 500),
         ("MountainCar-v0", classic_control.mountain_car, -108),
         pytest.param("Acrobot-v1", classic_control.acrobot, -95, marks=needs_acrobot),
+        pytest.param("LunarLander-v3", classic_control.lunar_lander, 200, marks=needs_lander),
     ],
 )
 def test_good_experts(env_id: str, make: Any, lowest: float) -> None:
