@@ -161,7 +161,12 @@ class ExpertSide:
         leading = None
         if settings.led_episodes > 0:
             leading = LedEpisodes(
-                settings.led_episodes, self._compared_returns, self.n_envs, self._seed(4), settings.greedy_episodes
+                settings.led_episodes,
+                self._compared_returns,
+                self.n_envs,
+                self._seed(4),
+                settings.greedy_episodes,
+                settings.handed_over_episodes,
             )
         return ExpertGuidance(self._make_follower(), settings, self._n_actions(), self.n_envs, self._seed(2), leading)
 
@@ -184,7 +189,8 @@ class ExpertSide:
         return int(self.action_space.n)  # type: ignore[attr-defined]
 
     def _make_follower(self) -> Follower:
-        return self.follower_class(self.knowledge, self.n_envs, self._seed(1))  # type: ignore[arg-type]
+        furthest = self._settings(GuidanceSettings).guide_follows == "furthest"
+        return self.follower_class(self.knowledge, self.n_envs, self._seed(1), furthest)  # type: ignore[arg-type]
 
     def _own_n_steps(self) -> int:
         """Return the steps of the n-step return; a replay buffer class that the user chose has its own arguments for them."""

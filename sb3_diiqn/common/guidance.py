@@ -14,6 +14,7 @@ from sb3_diiqn.inference import NO_ACTION
 from sb3_diiqn.inference.settings import Seed, is_in, require
 
 GUIDES = ("matching", "clone", "both")
+ORDERS = ("next", "furthest")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class GuidanceSettings:
         [0, 1), at the beginning; falls linearly to 0 over the training; 0 turns it off
     :param greedy_episodes: where episodes are led, share of the others in which the agent acts greedily, in [0, 1); the guide
         is compared with these alone; 0 compares it with all of them
+    :param guide_follows: which of several matching transitions: ``"next"``, the nearest one ahead on the trajectory it is on,
+        or ``"furthest"``, the one that is furthest along its trajectory
+    :param handed_over_episodes: share of the led episodes that the guide only begins and hands over to the agent, in [0, 1)
     """
 
     guidance_share: float
@@ -37,14 +41,21 @@ class GuidanceSettings:
     guide: str = "matching"
     led_episodes: float = 0.0
     greedy_episodes: float = 0.0
+    guide_follows: str = "next"
+    handed_over_episodes: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.guide in GUIDES, "guide", self.guide, f"one of {', '.join(map(repr, GUIDES))}")
         require(is_in(self.guidance_share, 0, 1), "guidance_share", self.guidance_share, "in [0, 1]")
         require(is_in(self.guidance_length, 1), "guidance_length", self.guidance_length, "at least 1")
-        for name, remains in (("led_episodes", "act"), ("greedy_episodes", "explore")):
+        require(self.guide_follows in ORDERS, "guide_follows", self.guide_follows, f"one of {', '.join(map(repr, ORDERS))}")
+        for name, remains in (
+            ("led_episodes", "the agent must act, too"),
+            ("greedy_episodes", "the agent must explore, too"),
+            ("handed_over_episodes", "the guide is judged by what it leads to the end"),
+        ):
             share = getattr(self, name)
-            require(is_in(share, 0, 1) and share < 1, name, share, f"at least 0 and below 1: the agent must {remains}, too")
+            require(is_in(share, 0, 1) and share < 1, name, share, f"at least 0 and below 1: {remains}")
 
     @property
     def has_clone(self) -> bool:
@@ -169,7 +180,8 @@ class ExpertGuidance:
         """
         self._episode_start = np.asarray(dones, dtype=bool)
         if self.leading is not None:
-            self.leading.note(rewards, self._episode_start, has_learned)
+            # a stretch that goes on would lead on where the episode has just been handed over
+            self._guided &= ~self.leading.note(rewards, self._episode_start, has_learned)
 
     def guide_is_better(self) -> float:
         """Tell how probable it is that the guide does better than the agent; 1 if no episodes are led: nobody knows."""

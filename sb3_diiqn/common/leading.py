@@ -95,8 +95,12 @@ class LedEpisodes:
     the episodes of its own that it learns most from.
 
     A guide that is an equal or worse, such as the clone of a bad expert, has nothing left to lead but a few episodes, which
-    find out whether it has become better. (Close to JSRL, Uchendu et al. 2023, arXiv 2204.02372, where the guide begins all
-    episodes and hands over earlier and earlier.)
+    find out whether it has become better.
+
+    Some of the led episodes the guide may only begin, and hand over to the agent after a drawn number of steps, between 1 and
+    the mean length of those that it led to the end lately, times how clearly it is better: the agent starts where the guide
+    has got to, and the better it becomes, the earlier. (JSRL with random switching, Uchendu et al. 2023, arXiv 2204.02372,
+    where the guide begins all episodes.) What they return says nothing about either.
 
     In some of its own episodes the agent may act greedily, and the guide is compared with these alone. Exploring costs return,
     and a guide that does not explore would look better than an agent that has passed it; and where exploring ends episodes
@@ -106,23 +110,41 @@ class LedEpisodes:
     :param returns: what is known of the episodes until now
     :param n_envs: number of environments
     :param seed: seed of the draws
-    :param greedy_share: share of the agent's own episodes in which it acts greedily, in [0, 1); 0 compares all of its own
+    :param greedy_share: share of the agent's own episodes in which it acts greedily, in [0, 1), and of what is handed over to
+        it; 0 compares all of its own
+    :param handover_share: share of the led episodes that the guide only begins, in [0, 1)
     """
 
     #: Lower bound of that factor, so that a few led episodes find out whether the guide has become better.
     least = 0.05
 
+    #: of so many episodes that the guide led to the end the mean length is taken
+    lengths_window = 15
+
     def __init__(
-        self, share: float, returns: ComparedReturns, n_envs: int, seed: Seed = None, greedy_share: float = 0.0
+        self,
+        share: float,
+        returns: ComparedReturns,
+        n_envs: int,
+        seed: Seed = None,
+        greedy_share: float = 0.0,
+        handover_share: float = 0.0,
     ) -> None:
         self.share = share
         self.greedy_share = greedy_share
+        self.handover_share = handover_share
         self.returns = returns
         #: which environments are in an episode that the guide leads, shape (n_envs,), bool
         self.led = np.zeros(n_envs, dtype=bool)
         #: which environments are in an episode in which the agent acts greedily, shape (n_envs,), bool
         self.greedy = np.zeros(n_envs, dtype=bool)
+        #: which environments are in an episode that the guide has begun and handed over, shape (n_envs,), bool
+        self.handed_over = np.zeros(n_envs, dtype=bool)
         self._return = np.zeros(n_envs)
+        self._steps = np.zeros(n_envs, dtype=np.int64)
+        # after how many steps the guide hands over, infinite where it leads to the end
+        self._handover = np.full(n_envs, np.inf)
+        self._lengths: deque[int] = deque(maxlen=self.lengths_window)
         self._generator = np.random.default_rng(seed)
 
     def begin(self, starts: np.ndarray, progress_remaining: float) -> None:
@@ -139,17 +161,45 @@ class LedEpisodes:
         if self.greedy_share > 0:
             drawn = self._generator.random(len(starts)) < self.greedy_share
             self.greedy = np.where(starts, ~self.led & drawn, self.greedy)
+        if self.handover_share > 0:
+            self._draw_handovers(starts)
 
-    def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:
+    def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> np.ndarray:
         """
         Note a step of each environment.
 
         :param rewards: rewards, not normalised, shape (n_envs,)
         :param dones: whether each episode ended or was cut, shape (n_envs,)
         :param count: whether episodes that end count; not before the guide has learned something
+        :return: where the guide now hands over to the agent, shape (n_envs,), bool
         """
         self._return += rewards
+        self._steps += 1
         for environment in np.flatnonzero(dones):
-            if count and (self.led[environment] or self.greedy[environment] or self.greedy_share == 0):
-                self.returns.note(bool(self.led[environment]), float(self._return[environment]))
-        self._return[dones] = 0.0
+            if count:
+                self._note_episode(int(environment))
+        self._return[dones], self._steps[dones] = 0.0, 0
+        return self._hand_over(self.led & ~dones & (self._steps >= self._handover))
+
+    def _note_episode(self, environment: int) -> None:
+        led = bool(self.led[environment])
+        if led:
+            self._lengths.append(int(self._steps[environment]))
+        if (led or self.greedy[environment] or self.greedy_share == 0) and not self.handed_over[environment]:
+            self.returns.note(led, float(self._return[environment]))
+
+    def _draw_handovers(self, starts: np.ndarray) -> None:
+        """Draw how long the guide leads the episodes that begin; all to the end as long as it has led none."""
+        self.handed_over = self.handed_over & ~starts
+        self._handover = np.where(starts, np.inf, self._handover)
+        drawn = starts & self.led & (self._generator.random(len(starts)) < self.handover_share)
+        if self._lengths and drawn.any():
+            longest = np.mean(self._lengths) * self.returns.guide_is_clearly_better()
+            self._handover[drawn] = self._generator.random(int(drawn.sum())) * longest
+
+    def _hand_over(self, where: np.ndarray) -> np.ndarray:
+        """Leave the rest of these episodes to the agent, which acts greedily in some of them."""
+        if where.any():
+            self.led, self.handed_over = self.led & ~where, self.handed_over | where
+            self.greedy = self.greedy | (where & (self._generator.random(len(where)) < self.greedy_share))
+        return where

@@ -62,10 +62,14 @@ class DIIQN(ImplicitImitation, DQN):
         state, and chance where none does; ``"clone"``, a policy that learns beside from the expert's states and the
         estimates of its actions, and knows what to do also where nothing matches; or ``"both"``, the clone where it is
         sure, or nothing matches
+    :param guide_follows: which of several matching transitions is followed: ``"next"``, the nearest one ahead on the
+        trajectory that the guide is on, or ``"furthest"``, the one that is furthest along its own, which leaves out detours
     :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these clearly
         return more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
     :param greedy_episodes: where episodes are led, share of the agent's own, in [0, 1), in which it acts greedily; the guide
         is compared with these alone, so that exploring does not make it look better than it is. 0 explores in all of them
+    :param handed_over_episodes: share of the led episodes, in [0, 1), that the guide only begins, and hands over to the agent
+        after a drawn number of steps; fewer, the less the guide is better
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
         loss and, where nothing is near enough, by the guidance: ``"nearest"``, from the nearest of the agent's transitions as
         in the paper, or ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from
@@ -132,8 +136,10 @@ class DIIQN(ImplicitImitation, DQN):
         guidance_share: float | None = None,
         guidance_length: float | None = None,
         guide: str | None = None,
+        guide_follows: str = "next",
         led_episodes: float | None = None,
         greedy_episodes: float | None = None,
+        handed_over_episodes: float = 0.0,
         inference: Inference | None = None,
         margin_weight: float | None = None,
         margin: Margin | None = None,
@@ -186,8 +192,10 @@ class DIIQN(ImplicitImitation, DQN):
             guidance_share=guidance_share,
             guidance_length=guidance_length,
             guide=guide,
+            guide_follows=guide_follows,
             led_episodes=led_episodes,
             greedy_episodes=greedy_episodes,
+            handed_over_episodes=handed_over_episodes,
             inference=inference,
             margin_weight=margin_weight,
             margin=margin,

@@ -20,12 +20,13 @@ class BridgingPolicy(ExpertFollower):
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
     :param seed: seed of the draws
+    :param furthest: whether to take the matching transition that is furthest along its trajectory
     """
 
     knowledge: BridgingKnowledge
 
-    def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: Seed = None) -> None:
-        super().__init__(knowledge, n_envs, seed)
+    def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: Seed = None, furthest: bool = False) -> None:
+        super().__init__(knowledge, n_envs, seed, furthest)
         # the bridge that each environment is on, NO_MATCH if none; its actions, as it was when begun, and how many were taken
         self._bridge = np.full(n_envs, NO_MATCH, dtype=np.int64)
         self._plan = np.full((n_envs, knowledge.bridges.actions.shape[1]), NO_ACTION, dtype=np.int64)

@@ -19,12 +19,14 @@ class ExpertFollower:
 
     An environment that follows stays on the expert trajectory it is on as long as its states match: of the transitions ahead
     of the last one the nearest in time is taken, so that the detours of a noisy expert are gone through once and not for ever.
-    Where it got no further it tries the same one again, and elsewhere one of the matching transitions is drawn. Transitions
-    whose action is not known yet are chosen like the others: they are where there is something to find out.
+    Where it got no further it tries the same one again, and elsewhere one of the matching transitions is drawn. Or it takes,
+    everywhere, the matching transition that is furthest along its trajectory, which leaves out detours. Transitions whose
+    action is not known yet are chosen like the others: they are where there is something to find out.
 
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
     :param seed: seed of the draws
+    :param furthest: whether to take the transition that is furthest along its trajectory
     """
 
     #: an estimate that is trusted less is not acted on
@@ -33,8 +35,9 @@ class ExpertFollower:
     #: how many steps ahead on its trajectory a match may lie to count as staying on it
     max_skip = 10
 
-    def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: Seed = None) -> None:
+    def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: Seed = None, furthest: bool = False) -> None:
         self.knowledge = knowledge
+        self._rank = self._remaining if furthest else self._skip
         self._generator = np.random.default_rng(seed)
         #: the expert transition that each environment has followed last, or ``NO_MATCH``, shape (n_envs,)
         self._last = np.full(n_envs, NO_MATCH, dtype=np.int64)
@@ -71,7 +74,7 @@ class ExpertFollower:
         :return: the expert's inferred actions, ``NO_ACTION`` where there is no match or its action is not known, shape (n,)
         """
         query, transition = self.knowledge.followable(observations)
-        order = np.lexsort((self._generator.random(len(query)), self._skip(environments[query], transition), query))
+        order = np.lexsort((self._generator.random(len(query)), self._rank(environments[query], transition), query))
         query, first = np.unique(query[order], return_index=True)
         chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)
         chosen[query] = transition[order[first]]
@@ -86,6 +89,10 @@ class ExpertFollower:
         """Draw one of the plausible actions where the estimate is trusted."""
         lots = np.where(estimates.plausible, self._generator.random(estimates.plausible.shape), -1.0)
         return np.where(estimates.confidence >= self.min_confidence, lots.argmax(axis=1), NO_ACTION)
+
+    def _remaining(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
+        """Rank transitions by how far along their trajectories they are, the furthest first."""
+        return np.asarray(-self.knowledge.expert.position[transition])
 
     def _skip(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
         """Rank transitions: those ahead of the last followed one by the steps to them, then itself, then all others."""

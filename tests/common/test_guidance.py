@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import spaces
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chisquare
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -113,7 +115,7 @@ def test_outside_of_stretches_the_host_acts() -> None:
 CELLS = spaces.Discrete(10)
 
 
-def follower_of(*trajectories: list[int], n_envs: int = 1) -> ExpertFollower:
+def follower_of(*trajectories: list[int], n_envs: int = 1, furthest: bool = False) -> ExpertFollower:
     """The expert's action at a cell is the next cell, and it has been inferred for all transitions."""
     expert = ExpertObservations.from_trajectories([np.array(one) for one in trajectories]).adapted_to(CELLS)
     knowledge = ExpertKnowledge(expert, CELLS, InferenceSettings(similarity_threshold=1.0), seed=0)
@@ -121,7 +123,7 @@ def follower_of(*trajectories: list[int], n_envs: int = 1) -> ExpertFollower:
     following = expert.next(every)
     nothing = np.zeros(len(expert))
     knowledge.observe(AgentTransitions(expert.current(every), following, following[:, 0], nothing, nothing, nothing))
-    return ExpertFollower(knowledge, n_envs, seed=0)
+    return ExpertFollower(knowledge, n_envs, seed=0, furthest=furthest)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,24 @@ def test_a_known_trajectory_is_followed_from_its_start_to_its_end(trajectory: li
     while len(visited) < len(trajectory):
         visited.append(int(follower.actions(np.array([visited[-1:]]), np.array([0]))[0]))
     assert visited == trajectory
+
+
+def test_what_is_furthest_along_leaves_out_detours() -> None:
+    """At cell 1 the second trajectory is at its step 0, the first at 1 and 3; at 2, the first at 2 and 4, the third at 5."""
+    follower = follower_of([0, 1, 2, 1, 2, 3], [1, 9], [5, 6, 7, 8, 9, 2, 4], furthest=True)
+    assert [int(follower.actions(np.array([[cell]]), np.array([0]))[0]) for cell in (0, 1, 2)] == [1, 2, 4]
+
+
+@given(st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=12), min_size=1, max_size=4), st.data())
+def test_who_follows_what_is_furthest_along_never_comes_back(ways: list[list[int]], data: st.DataObject) -> None:
+    """In a world where the action is the next cell, and cell 9 the goal: what comes next is one step further along, at least."""
+    follower = follower_of(*([*way, 9] for way in ways), furthest=True)
+    cell = data.draw(st.sampled_from(ways))[0]
+    visited = {cell}
+    while cell != 9:
+        cell = int(follower.actions(np.array([[cell]]), np.array([0]))[0])
+        assert cell not in visited
+        visited.add(cell)
 
 
 def test_every_environment_follows_its_own_trajectory() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_diiqn import DIIQN
@@ -158,6 +159,87 @@ def test_nothing_else_chooses_in_a_greedy_episode() -> None:
     assert guidance.greedy().mean() == pytest.approx(0.25, abs=0.04)
 
 
+def handing_over(
+    led: list[float], own: list[float], lengths: list[int], share: float = 0.5, n_envs: int = 20_000, greedy: float = 0.0
+) -> LedEpisodes:
+    """Whoever leads an episode of the given lengths has led one to the end; then all environments begin a new one."""
+    leading = LedEpisodes(0.9, compared(led, own), n_envs, seed=0, greedy_share=greedy, handover_share=share)
+    for length in lengths:
+        leading.led[0] = True
+        for step in range(length):
+            assert not leading.note(np.zeros(n_envs), np.arange(n_envs) < (step + 1 == length), count=True).any()
+    leading.note(np.zeros(n_envs), np.ones(n_envs, dtype=bool), count=False)
+    leading.returns = compared(led, own)  # as they were
+    leading.begin(np.ones(n_envs, dtype=bool), 1.0)
+    return leading
+
+
+def handover_steps(leading: LedEpisodes, longest: int) -> np.ndarray:
+    """After how many steps each environment is handed over, ``longest`` at most; 0 where it is not, shape (n_envs,)."""
+    steps = np.zeros(len(leading.led), dtype=int)
+    nobody = np.zeros(len(leading.led), dtype=bool)
+    for step in range(1, longest + 1):
+        led = leading.led.copy()
+        now = leading.note(np.zeros(len(led)), nobody, count=True)
+        np.testing.assert_array_equal(leading.led, led & ~now)
+        assert led[now].all(), "only what the guide has begun"
+        steps[now] = step
+    return steps
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_the_guide_hands_over_within_the_length_of_its_episodes(share: float) -> None:
+    leading = handing_over([2] * 5, [1] * 5, [6, 10], share)
+    led = leading.led.copy()
+    steps = handover_steps(leading, 30)
+    assert (steps[led] > 0).mean() == pytest.approx(share, abs=0.02)
+    counts = np.bincount(steps[steps > 0], minlength=9)
+    assert len(counts) == 9, "after 8 steps, the mean, at the latest"
+    assert chisquare(counts[1:]).pvalue > 0.001
+
+
+def test_a_guide_that_is_hardly_better_hands_over_sooner() -> None:
+    """Better with probability 0.92135, see above: clearly better by 0.8427, so after 0.8427 * 20 steps at the latest."""
+    steps = handover_steps(handing_over([1, 2, 3, 4, 5], [2] * 5, [20]), 30)
+    assert steps.max() == 17
+    assert handover_steps(handing_over([1] * 5, [2] * 5, [20]), 30).max() == 1
+
+
+def test_as_long_as_nothing_was_led_to_the_end_nothing_is_handed_over() -> None:
+    assert not handover_steps(handing_over([2] * 5, [1] * 5, []), 30).any()
+
+
+def test_what_was_handed_over_says_nothing_about_either() -> None:
+    leading = handing_over([2] * 5, [1] * 5, [8], share=0.9, greedy=0.5)
+    begun_greedily = leading.greedy.copy()
+    steps = handover_steps(leading, 8)
+    greedily = leading.greedy & ~begun_greedily
+    assert not greedily[steps == 0].any()
+    assert greedily[steps > 0].mean() == pytest.approx(0.5, abs=0.02)
+    np.testing.assert_array_equal(leading.handed_over, steps > 0)
+    everyone = np.ones(20_000, dtype=bool)
+    leading.returns = noted = ComparedReturns(window=20_000, memory=20_000)
+    leading.note(np.where(steps > 0, 7.0, 1.0), everyone, count=True)
+    assert set(noted.latest(led=True)) == set(noted.latest(led=False)) == {1.0}
+    leading.begin(everyone, 1.0)
+    assert not leading.handed_over.any()
+
+
+def test_a_guided_stretch_ends_where_an_episode_is_handed_over() -> None:
+    """All stretches are longer than the episodes: whoever is not led is guided to the end, or not at all."""
+    leading = LedEpisodes(0.9, compared([2] * 5, [1] * 5), 4000, seed=0, handover_share=0.9)
+    leading._lengths.append(5)
+    guidance = ExpertGuidance(Recorder(), GuidanceSettings(0.0, 1e9, "clone", 0.9), N_ACTIONS, 4000, 0, leading)
+    followed = []
+    for _ in range(8):
+        followed.append(guidance.override(np.full(4000, HOST), np.arange(4000)[:, None], 1.0) == EXPERT)
+        guidance.note_step(np.zeros(4000), np.zeros(4000, dtype=bool))
+    steps = np.sum(followed, axis=0)
+    np.testing.assert_array_equal(np.arange(8)[:, None] < steps, followed)
+    assert set(steps) == {0, 1, 2, 3, 4, 5, 8}
+    assert ((steps > 0) & (steps < 8)).mean() == pytest.approx(0.81, abs=0.04)
+
+
 class Greedily(DIIQN):
     """Exploits nothing by itself, and says which actions it would."""
 
@@ -234,3 +316,20 @@ def test_led_episodes_need_a_clone_but_no_stretches() -> None:
     learner.learn(200)
     assert learner.cloned_policy is not None
     assert len(learner._compared_returns.latest(led=True)) > 0
+
+
+def test_learning_hands_episodes_over(tmp_path: Path) -> None:
+    """The guide goes right at once; an agent that always goes left comes back from where it was led."""
+    learner = model(led_episodes=0.9, handed_over_episodes=0.8, guidance_share=0.0)
+    learner.learn(600)
+    guided = learner.replay_buffer.guided[:600, 0].astype(bool)
+    ends = np.flatnonzero(learner.replay_buffer.dones[:600, 0])
+    episodes = np.split(guided, ends + 1)[10:-1]
+    begun = [one for one in episodes if one[0] and not one.all()]
+    assert len(begun) >= 5
+    for one in begun:
+        assert not one[one.argmin() :].any(), "what the agent has taken over it keeps"
+    learner.save(tmp_path / "model")
+    loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks())
+    assert loaded.handed_over_episodes == 0.8
+    loaded.learn(50, reset_num_timesteps=False)
