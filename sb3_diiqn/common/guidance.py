@@ -32,7 +32,7 @@ class GuidanceSettings:
     :param greedy_episodes: where episodes are led, share of the others in which the agent acts greedily, in [0, 1); the guide
         is compared with these alone; 0 compares it with all of them
     :param guide_follows: which of several matching transitions: ``"next"``, the nearest one ahead on the trajectory it is on,
-        or ``"furthest"``, the one that is furthest along its trajectory
+        or ``"furthest"``, the one that is furthest along, with the fewest steps left to the end of its trajectory
     :param handed_over_episodes: share of the led episodes that the guide only begins and hands over to the agent, in [0, 1)
     """
 

@@ -63,7 +63,8 @@ class DIIQN(ImplicitImitation, DQN):
         estimates of its actions, and knows what to do also where nothing matches; or ``"both"``, the clone where it is
         sure, or nothing matches
     :param guide_follows: which of several matching transitions is followed: ``"next"``, the nearest one ahead on the
-        trajectory that the guide is on, or ``"furthest"``, the one that is furthest along its own, which leaves out detours
+        trajectory that the guide is on, or ``"furthest"``, the one with the fewest steps left to the end of its own, which
+        leaves out detours where the end is the goal
     :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these clearly
         return more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
     :param greedy_episodes: where episodes are led, share of the agent's own, in [0, 1), in which it acts greedily; the guide

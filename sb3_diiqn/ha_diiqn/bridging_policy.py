@@ -20,7 +20,7 @@ class BridgingPolicy(ExpertFollower):
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
     :param seed: seed of the draws
-    :param furthest: whether to take the matching transition that is furthest along its trajectory
+    :param furthest: whether to take the matching transition that is closest to the end of its trajectory
     """
 
     knowledge: BridgingKnowledge

@@ -20,13 +20,14 @@ class ExpertFollower:
     An environment that follows stays on the expert trajectory it is on as long as its states match: of the transitions ahead
     of the last one the nearest in time is taken, so that the detours of a noisy expert are gone through once and not for ever.
     Where it got no further it tries the same one again, and elsewhere one of the matching transitions is drawn. Or it takes,
-    everywhere, the matching transition that is furthest along its trajectory, which leaves out detours. Transitions whose
-    action is not known yet are chosen like the others: they are where there is something to find out.
+    everywhere, the matching transition that is closest to the end of its trajectory, which leaves out detours. Transitions
+    whose action is not known yet are chosen like the others: they are where there is something to find out.
 
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
     :param seed: seed of the draws
-    :param furthest: whether to take the transition that is furthest along its trajectory
+    :param furthest: whether to take the transition whose trajectory has the fewest steps left to a real end, or, where all
+        were cut, that comes last in its own
     """
 
     #: an estimate that is trusted less is not acted on
@@ -37,7 +38,7 @@ class ExpertFollower:
 
     def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: Seed = None, furthest: bool = False) -> None:
         self.knowledge = knowledge
-        self._rank = self._remaining if furthest else self._skip
+        self._rank = self._steps_left if furthest else self._skip
         self._generator = np.random.default_rng(seed)
         #: the expert transition that each environment has followed last, or ``NO_MATCH``, shape (n_envs,)
         self._last = np.full(n_envs, NO_MATCH, dtype=np.int64)
@@ -90,9 +91,12 @@ class ExpertFollower:
         lots = np.where(estimates.plausible, self._generator.random(estimates.plausible.shape), -1.0)
         return np.where(estimates.confidence >= self.min_confidence, lots.argmax(axis=1), NO_ACTION)
 
-    def _remaining(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
-        """Rank transitions by how far along their trajectories they are, the furthest first."""
-        return np.asarray(-self.knowledge.expert.position[transition])
+    def _steps_left(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
+        """Rank transitions by the steps to the end of their trajectories; then those that were cut, the latest first."""
+        expert = self.knowledge.expert
+        has_end = expert.terminated[expert.trajectory_index[transition]]
+        behind = 2 * expert.n_transitions - expert.position[transition]
+        return np.asarray(np.where(has_end, expert.remaining[transition], behind))
 
     def _skip(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
         """Rank transitions: those ahead of the last followed one by the steps to them, then itself, then all others."""

@@ -115,9 +115,12 @@ def test_outside_of_stretches_the_host_acts() -> None:
 CELLS = spaces.Discrete(10)
 
 
-def follower_of(*trajectories: list[int], n_envs: int = 1, furthest: bool = False) -> ExpertFollower:
+def follower_of(
+    *trajectories: list[int], n_envs: int = 1, furthest: bool = False, terminated: list[bool] | None = None
+) -> ExpertFollower:
     """The expert's action at a cell is the next cell, and it has been inferred for all transitions."""
-    expert = ExpertObservations.from_trajectories([np.array(one) for one in trajectories]).adapted_to(CELLS)
+    cells = [np.array(one) for one in trajectories]
+    expert = ExpertObservations.from_trajectories(cells, terminated).adapted_to(CELLS)
     knowledge = ExpertKnowledge(expert, CELLS, InferenceSettings(similarity_threshold=1.0), seed=0)
     every = np.arange(len(expert))
     following = expert.next(every)
@@ -139,21 +142,28 @@ def test_a_known_trajectory_is_followed_from_its_start_to_its_end(trajectory: li
 
 
 def test_what_is_furthest_along_leaves_out_detours() -> None:
-    """At cell 1 the second trajectory is at its step 0, the first at 1 and 3; at 2, the first at 2 and 4, the third at 5."""
-    follower = follower_of([0, 1, 2, 1, 2, 3], [1, 9], [5, 6, 7, 8, 9, 2, 4], furthest=True)
-    assert [int(follower.actions(np.array([[cell]]), np.array([0]))[0]) for cell in (0, 1, 2)] == [1, 2, 4]
+    """From cell 1 it is 4 and 2 steps to the end on the first way, 3 on the second; the third, which was cut, does not count."""
+    ways = [0, 1, 2, 1, 2, 3], [1, 4, 5, 3], [1, 6]
+    follower = follower_of(*ways, furthest=True, terminated=[True, True, False])
+    assert [int(follower.actions(np.array([[cell]]), np.array([0]))[0]) for cell in (0, 1, 2)] == [1, 2, 3]
+
+
+def test_of_ways_that_were_cut_the_latest_transition_is_the_furthest_along() -> None:
+    follower = follower_of([1, 2, 3], [0, 1, 4, 5, 6, 7, 8], [6, 5, 1], furthest=True)
+    assert [int(follower.actions(np.array([[cell]]), np.array([0]))[0]) for cell in (1, 5)] == [4, 6]
 
 
 @given(st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=12), min_size=1, max_size=4), st.data())
 def test_who_follows_what_is_furthest_along_never_comes_back(ways: list[list[int]], data: st.DataObject) -> None:
-    """In a world where the action is the next cell, and cell 9 the goal: what comes next is one step further along, at least."""
-    follower = follower_of(*([*way, 9] for way in ways), furthest=True)
-    cell = data.draw(st.sampled_from(ways))[0]
-    visited = {cell}
+    """In a world where the action is the next cell, and cell 9 the goal: what comes next has fewer steps left."""
+    follower = follower_of(*([*way, 9] for way in ways), furthest=True, terminated=[True] * len(ways))
+    way = data.draw(st.sampled_from(ways))
+    cell, visited = way[0], [way[0]]
     while cell != 9:
         cell = int(follower.actions(np.array([[cell]]), np.array([0]))[0])
         assert cell not in visited
-        visited.add(cell)
+        visited.append(cell)
+    assert len(visited) <= len(way) + 1, "no longer than the way itself"
 
 
 def test_every_environment_follows_its_own_trajectory() -> None:
