@@ -49,6 +49,15 @@ class CloneFollower:
         self._probabilities = probabilities
         self._generator = np.random.default_rng(seed)
 
+    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """
+        Leave it to chance what to try.
+
+        :param environments: indices of environments, shape (n,)
+        :param drawn: actions drawn at random, shape (n,)
+        """
+        return drawn
+
     def committed(self) -> np.ndarray:
         """No environment has to finish anything, shape (1,)."""
         return np.zeros(1, dtype=bool)
@@ -107,6 +116,15 @@ class CloneOrMatchingFollower:
         self.matching = matching
         #: which environments were in the middle of something when an action was last chosen, shape (n_envs,), bool
         self._begun = matching.committed()
+
+    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """
+        Choose what to try where the action of a matching transition is not known.
+
+        :param environments: indices of environments, shape (n,)
+        :param drawn: actions drawn at random, shape (n,)
+        """
+        return self.matching.to_try(environments, drawn)
 
     def committed(self) -> np.ndarray:
         """Tell which environments are in the middle of something that is to be finished, shape (n_envs,)."""

@@ -189,8 +189,8 @@ class ExpertSide:
         return int(self.action_space.n)  # type: ignore[attr-defined]
 
     def _make_follower(self) -> Follower:
-        furthest = self._settings(GuidanceSettings).guide_follows == "furthest"
-        return self.follower_class(self.knowledge, self.n_envs, self._seed(1), furthest)  # type: ignore[arg-type]
+        shortest = self._settings(GuidanceSettings).guide_follows == "shortest"
+        return self.follower_class(self.knowledge, self.n_envs, self._seed(1), shortest)  # type: ignore[arg-type]
 
     def _own_n_steps(self) -> int:
         """Return the steps of the n-step return; a replay buffer class that the user chose has its own arguments for them."""

@@ -14,7 +14,7 @@ from sb3_diiqn.inference import NO_ACTION
 from sb3_diiqn.inference.settings import Seed, is_in, require
 
 GUIDES = ("matching", "clone", "both")
-ORDERS = ("next", "furthest")
+ORDERS = ("next", "shortest")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class GuidanceSettings:
     :param greedy_episodes: where episodes are led, share of the others in which the agent acts greedily, in [0, 1); the guide
         is compared with these alone; 0 compares it with all of them
     :param guide_follows: which of several matching transitions: ``"next"``, the nearest one ahead on the trajectory it is on,
-        or ``"furthest"``, the one that is furthest along, with the fewest steps left to the end of its trajectory
+        or ``"shortest"``, the one with the shortest way to the end of its trajectory
     :param handed_over_episodes: share of the led episodes that the guide only begins and hands over to the agent, in [0, 1)
     """
 
@@ -78,6 +78,16 @@ class Follower(Protocol):
         :param observations: current observations of these environments, shape (n, ``*observation_shape``)
         :param environments: their indices, shape (n,)
         :return: actions, ``NO_ACTION`` where it knows none, shape (n,)
+        """
+        ...
+
+    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """
+        Choose what to try where :meth:`actions` knew none.
+
+        :param environments: indices of environments, shape (n,)
+        :param drawn: actions drawn at random, shape (n,)
+        :return: shape (n,)
         """
         ...
 
@@ -160,7 +170,8 @@ class ExpertGuidance:
             return actions
         guided = self.follower.actions(take(observations, environments), environments)
         # where the expert's action is not known yet, trying some is what makes it known
-        tried = self._generator.integers(self.n_actions, size=len(environments))
+        drawn = self._generator.integers(self.n_actions, size=len(environments))
+        tried = self.follower.to_try(environments, drawn)
         self.has_chosen[environments] = guided != NO_ACTION
         actions = actions.copy()
         actions[environments] = np.where(guided == NO_ACTION, tried, guided)

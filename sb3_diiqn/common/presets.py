@@ -11,6 +11,7 @@ _PAPER: dict[str, Any] = {
     "guidance_share": 0.0,
     "guidance_length": 20,
     "guide": "matching",
+    "guide_follows": "next",
     "led_episodes": 0.0,
     "greedy_episodes": 0.0,
     "margin_weight": 0.0,
@@ -27,6 +28,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "bridging": _PAPER
     | {
         "guidance_share": 0.5,
+        "guide_follows": "shortest",
         "led_episodes": 0.8,
         "margin_weight": 1.0,
         "margin": "auto",

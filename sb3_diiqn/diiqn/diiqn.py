@@ -63,8 +63,8 @@ class DIIQN(ImplicitImitation, DQN):
         estimates of its actions, and knows what to do also where nothing matches; or ``"both"``, the clone where it is
         sure, or nothing matches
     :param guide_follows: which of several matching transitions is followed: ``"next"``, the nearest one ahead on the
-        trajectory that the guide is on, or ``"furthest"``, the one with the fewest steps left to the end of its own, which
-        leaves out detours where the end is the goal
+        trajectory that the guide is on, or ``"shortest"``, the one with the shortest way to the end of its own, which leaves
+        out detours; as ``"next"`` where ends are no goals, as those of a game that ends with the player's life
     :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these clearly
         return more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
     :param greedy_episodes: where episodes are led, share of the agent's own, in [0, 1), in which it acts greedily; the guide
@@ -137,7 +137,7 @@ class DIIQN(ImplicitImitation, DQN):
         guidance_share: float | None = None,
         guidance_length: float | None = None,
         guide: str | None = None,
-        guide_follows: str = "next",
+        guide_follows: str | None = None,
         led_episodes: float | None = None,
         greedy_episodes: float | None = None,
         handed_over_episodes: float = 0.0,

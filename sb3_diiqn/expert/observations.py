@@ -184,11 +184,6 @@ class ExpertObservations:
         return read_only(self.observation_index - self.offsets[self.trajectory_index])
 
     @cached_property
-    def remaining(self) -> np.ndarray:
-        """(n_transitions,) int64: the number of steps from s_i to the end of the trajectory, at least 1."""
-        return read_only(self.offsets[self.trajectory_index + 1] - 1 - self.observation_index)
-
-    @cached_property
     def transition_of_observation(self) -> np.ndarray:
         """(n_observations,) int64: the transition that starts at each observation, -1 for a trajectory's last observation."""
         transitions = np.full(self.n_observations, -1, dtype=np.int64)

@@ -20,13 +20,13 @@ class BridgingPolicy(ExpertFollower):
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
     :param seed: seed of the draws
-    :param furthest: whether to take the matching transition that is closest to the end of its trajectory
+    :param shortest: whether to take the matching transition with the shortest way to the end of its trajectory
     """
 
     knowledge: BridgingKnowledge
 
-    def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: Seed = None, furthest: bool = False) -> None:
-        super().__init__(knowledge, n_envs, seed, furthest)
+    def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: Seed = None, shortest: bool = False) -> None:
+        super().__init__(knowledge, n_envs, seed, shortest)
         # the bridge that each environment is on, NO_MATCH if none; its actions, as it was when begun, and how many were taken
         self._bridge = np.full(n_envs, NO_MATCH, dtype=np.int64)
         self._plan = np.full((n_envs, knowledge.bridges.actions.shape[1]), NO_ACTION, dtype=np.int64)
@@ -41,6 +41,13 @@ class BridgingPolicy(ExpertFollower):
         """Forget the trajectories and bridges that some environments are on."""
         super().release(environments)
         self._bridge[environments] = NO_MATCH
+
+    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Choose the action that was tried least: once all were, it is known whether the transition is feasible."""
+        transition = self._last[environments]
+        tries = self.knowledge.tries(transition)
+        least = np.lexsort((self._generator.random(tries.shape), tries), axis=1)[:, 0]
+        return np.asarray(np.where(transition == NO_MATCH, drawn, least))
 
     def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
         """Choose actions: the next one of a bridge that was begun, else as :class:`ExpertFollower` does."""

@@ -20,6 +20,7 @@ from sb3_diiqn.inference.knowledge import AgentTransitions, ExpertKnowledge, Exp
 from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits
 from sb3_diiqn.inference.paths import Matches, PathSearch
 from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings, Seed
+from sb3_diiqn.inference.ways import END, NOWHERE
 
 
 class BridgingKnowledge(ExpertKnowledge):
@@ -74,6 +75,15 @@ class BridgingKnowledge(ExpertKnowledge):
         """
         self.bridges.judge(indices, arrived, self.bridging.bridge_patience)
         self._reconsider(indices)
+
+    def tries(self, indices: np.ndarray) -> np.ndarray:
+        """
+        Look up how often each own action was tried where expert transitions start.
+
+        :param indices: expert transitions, shape (n,)
+        :return: up to 255, shape (n, n_actions)
+        """
+        return np.asarray(self.tried.counts[self._starts(indices)])
 
     def followable(self, observations: Observations) -> tuple[np.ndarray, np.ndarray]:
         """Find the expert transitions to follow: not those that are infeasible and have no bridge."""
@@ -227,8 +237,18 @@ class BridgingKnowledge(ExpertKnowledge):
         """Decide anew about expert transitions whose error, evidence or bridge may have changed."""
         tried = self.tried.sufficient(self._starts(transitions), self.bridging.infeasibility_evidence)
         feasibility = classify(self.inferred.error[transitions], tried, self.bridging.infeasibility_threshold)
+        if (feasibility == Feasibility.INFEASIBLE).any():
+            self._steps_left = None
         self.feasibility[transitions] = feasibility
         self._bridged[transitions] = (feasibility == Feasibility.INFEASIBLE) & (self.bridges.length[transitions] > 0)
+
+    def _ways(self) -> tuple[np.ndarray, np.ndarray]:
+        """List where each transition leads to: over its bridge, if it has one; to nowhere if it needs one and has none."""
+        following, steps = super()._ways()
+        after = self.expert.transition_of_observation[self.bridges.end_observation]
+        over = np.where(after >= 0, after, np.where(self.bridges.terminal > 0, END, NOWHERE))
+        own = np.where(self.feasibility == Feasibility.INFEASIBLE, NOWHERE, following)
+        return np.where(self._bridged, over, own), np.where(self._bridged, self.bridges.length, steps)
 
     def _matches(self, hits: Hits) -> Matches:
         source, observation = self.matcher.observed_at(hits.row)

@@ -19,15 +19,14 @@ class ExpertFollower:
 
     An environment that follows stays on the expert trajectory it is on as long as its states match: of the transitions ahead
     of the last one the nearest in time is taken, so that the detours of a noisy expert are gone through once and not for ever.
-    Where it got no further it tries the same one again, and elsewhere one of the matching transitions is drawn. Or it takes,
-    everywhere, the matching transition that is closest to the end of its trajectory, which leaves out detours. Transitions
-    whose action is not known yet are chosen like the others: they are where there is something to find out.
+    Where it got no further it tries the same one again, and elsewhere one of the matching transitions is drawn. Or, first of
+    all, it takes the matching transition with the shortest way to a goal at the end of its trajectory, which leaves out
+    detours. Transitions whose action is not known yet are chosen like the others: there is something to find out.
 
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
     :param seed: seed of the draws
-    :param furthest: whether to take the transition whose trajectory has the fewest steps left to a real end, or, where all
-        were cut, that comes last in its own
+    :param shortest: whether to take the transition with the shortest way
     """
 
     #: an estimate that is trusted less is not acted on
@@ -36,9 +35,9 @@ class ExpertFollower:
     #: how many steps ahead on its trajectory a match may lie to count as staying on it
     max_skip = 10
 
-    def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: Seed = None, furthest: bool = False) -> None:
+    def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: Seed = None, shortest: bool = False) -> None:
         self.knowledge = knowledge
-        self._rank = self._steps_left if furthest else self._skip
+        self._shortest = shortest
         self._generator = np.random.default_rng(seed)
         #: the expert transition that each environment has followed last, or ``NO_MATCH``, shape (n_envs,)
         self._last = np.full(n_envs, NO_MATCH, dtype=np.int64)
@@ -66,6 +65,16 @@ class ExpertFollower:
         """
         return np.asarray(self._last[environments] != NO_MATCH)
 
+    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """
+        Choose what to try where the action is not known, after :meth:`actions`.
+
+        :param environments: indices of environments, shape (n,)
+        :param drawn: actions drawn at random, shape (n,)
+        :return: shape (n,)
+        """
+        return drawn
+
     def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
         """
         Choose actions.
@@ -75,7 +84,9 @@ class ExpertFollower:
         :return: the expert's inferred actions, ``NO_ACTION`` where there is no match or its action is not known, shape (n,)
         """
         query, transition = self.knowledge.followable(observations)
-        order = np.lexsort((self._generator.random(len(query)), self._rank(environments[query], transition), query))
+        lots, skip = self._generator.random(len(query)), self._skip(environments[query], transition)
+        way = self.knowledge.steps_left(transition) if self._shortest else np.zeros(len(query))
+        order = np.lexsort((lots, skip, way, query))
         query, first = np.unique(query[order], return_index=True)
         chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)
         chosen[query] = transition[order[first]]
@@ -90,13 +101,6 @@ class ExpertFollower:
         """Draw one of the plausible actions where the estimate is trusted."""
         lots = np.where(estimates.plausible, self._generator.random(estimates.plausible.shape), -1.0)
         return np.where(estimates.confidence >= self.min_confidence, lots.argmax(axis=1), NO_ACTION)
-
-    def _steps_left(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
-        """Rank transitions by the steps to the end of their trajectories; then those that were cut, the latest first."""
-        expert = self.knowledge.expert
-        has_end = expert.terminated[expert.trajectory_index[transition]]
-        behind = 2 * expert.n_transitions - expert.position[transition]
-        return np.asarray(np.where(has_end, expert.remaining[transition], behind))
 
     def _skip(self, environments: np.ndarray, transition: np.ndarray) -> np.ndarray:
         """Rank transitions: those ahead of the last followed one by the steps to them, then itself, then all others."""

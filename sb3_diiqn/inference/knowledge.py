@@ -20,6 +20,7 @@ from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
 from sb3_diiqn.inference.settings import InferenceSettings, Seed
+from sb3_diiqn.inference.ways import END, NOWHERE, Ends, steps_left
 
 #: Stands for "no expert state is similar enough" where an expert transition is named by its index.
 NO_MATCH = -1
@@ -90,6 +91,8 @@ class ExpertKnowledge:
         cache_path: Path | None = None,
     ) -> None:
         self.settings = settings
+        # made when asked for
+        self._steps_left: np.ndarray | None = None
         self.content_hash = expert.content_hash
         #: c_e, how often each expert transition has been trained on, shape (n_transitions,), int64
         self.training_count = np.zeros(len(expert), dtype=np.int64)
@@ -129,6 +132,19 @@ class ExpertKnowledge:
         hits = self.matcher.states_within(self.matcher.encode(observations), self._match_radius)
         source, transition = self.matcher.starting_at(hits.row)
         return hits.query[source], transition
+
+    def steps_left(self, indices: np.ndarray) -> np.ndarray:
+        """
+        Count the agent's steps from expert transitions to a goal at the end of their trajectories, as far as is known.
+
+        :param indices: expert transitions, shape (n,)
+        :return: shape (n,), infinite where the trajectory was cut, there is no way on, or its end is no goal
+        """
+        if not self.ends.are_goals():
+            return np.full(len(indices), np.inf)
+        if self._steps_left is None:
+            self._steps_left = steps_left(*self._ways())
+        return np.asarray(self._steps_left[indices])
 
     def usable(self, indices: np.ndarray) -> np.ndarray:
         """
@@ -280,17 +296,20 @@ class ExpertKnowledge:
     def _reset(self) -> None:
         """Begin with empty tables of what observing agent transitions tells."""
         self.inferred = InferredActions(len(self.expert))
+        #: whether the ends of episodes are goals
+        self.ends = Ends()
 
     def _attach(self, expert: ExpertObservations, matcher: ExpertMatcher) -> None:
         self.expert = expert
         self.matcher = matcher
         #: name of the distance that the tables are of
         self.metric = matcher.distance.kind
+        self._steps_left = None
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         # static, large, and the user's own
-        for name in ("expert", "matcher", "settings"):
+        for name in ("expert", "matcher", "settings", "_steps_left"):
             del state[name]
         return state
 
@@ -311,6 +330,13 @@ class ExpertKnowledge:
         """How many agent transitions to compare at once, which bounds the memory for their neighbours."""
         return self.matcher.at_once
 
+    def _ways(self) -> tuple[np.ndarray, np.ndarray]:
+        """List where each transition leads to, and in how many steps; see :func:`~sb3_diiqn.inference.ways.steps_left`."""
+        expert = self.expert
+        following = expert.transition_of_observation[expert.observation_index + 1]
+        last = np.where(expert.terminals, END, NOWHERE)
+        return np.where(following >= 0, following, last), np.ones(len(expert))
+
     def _starts(self, indices: np.ndarray) -> np.ndarray:
         """Look up the states that expert transitions start at, shape (n,)."""
         return np.asarray(self.matcher.state_of_observation[self.expert.observation_index[indices]])
@@ -322,6 +348,7 @@ class ExpertKnowledge:
         hits = self.matcher.states_within(encoded, self._radius)
         border = np.searchsorted(hits.query, n)
         now, later = Hits(*(array[:border] for array in hits)), Hits(*(array[border:] for array in hits))
+        self.ends.note(agent.rewards, agent.terminals, agent.episode_ends)
         self._learn(agent, encoded[:n], encoded[n:], now, later._replace(query=later.query - n))
         neighbors = nearest(self.matcher.with_transitions(now), self.settings.n_neighbors, self._match_radius)
         return self._draw_match(neighbors, n)

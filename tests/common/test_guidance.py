@@ -27,6 +27,10 @@ class Recorder:
     def __init__(self, action: int = EXPERT) -> None:
         self.action = action
 
+    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Leave it to chance."""
+        return drawn
+
     def committed(self) -> np.ndarray:
         """There is nothing to finish."""
         return np.zeros(1, dtype=bool)
@@ -116,7 +120,7 @@ CELLS = spaces.Discrete(10)
 
 
 def follower_of(
-    *trajectories: list[int], n_envs: int = 1, furthest: bool = False, terminated: list[bool] | None = None
+    *trajectories: list[int], n_envs: int = 1, shortest: bool = False, terminated: list[bool] | None = None
 ) -> ExpertFollower:
     """The expert's action at a cell is the next cell, and it has been inferred for all transitions."""
     cells = [np.array(one) for one in trajectories]
@@ -126,7 +130,7 @@ def follower_of(
     following = expert.next(every)
     nothing = np.zeros(len(expert))
     knowledge.observe(AgentTransitions(expert.current(every), following, following[:, 0], nothing, nothing, nothing))
-    return ExpertFollower(knowledge, n_envs, seed=0, furthest=furthest)
+    return ExpertFollower(knowledge, n_envs, seed=0, shortest=shortest)
 
 
 @pytest.mark.parametrize(
@@ -141,22 +145,29 @@ def test_a_known_trajectory_is_followed_from_its_start_to_its_end(trajectory: li
     assert visited == trajectory
 
 
-def test_what_is_furthest_along_leaves_out_detours() -> None:
+def test_the_shortest_way_leaves_out_detours() -> None:
     """From cell 1 it is 4 and 2 steps to the end on the first way, 3 on the second; the third, which was cut, does not count."""
     ways = [0, 1, 2, 1, 2, 3], [1, 4, 5, 3], [1, 6]
-    follower = follower_of(*ways, furthest=True, terminated=[True, True, False])
+    follower = follower_of(*ways, shortest=True, terminated=[True, True, False])
     assert [int(follower.actions(np.array([[cell]]), np.array([0]))[0]) for cell in (0, 1, 2)] == [1, 2, 3]
 
 
-def test_of_ways_that_were_cut_the_latest_transition_is_the_furthest_along() -> None:
-    follower = follower_of([1, 2, 3], [0, 1, 4, 5, 6, 7, 8], [6, 5, 1], furthest=True)
-    assert [int(follower.actions(np.array([[cell]]), np.array([0]))[0]) for cell in (1, 5)] == [4, 6]
+@pytest.mark.parametrize("cut", [True, False])
+def test_without_a_goal_the_trajectory_is_followed_step_by_step(cut: bool) -> None:
+    """Either the ways were cut, or ends are what is to be avoided: each step before them paid."""
+    follower = follower_of([0, 1, 2, 1, 2, 3], shortest=True, terminated=[not cut])
+    if not cut:
+        follower.knowledge.ends.note(np.array([1.0, 0.0]), np.array([0, 1]), np.array([0, 1]))
+    cells = [0]
+    while len(cells) < 6:
+        cells.append(int(follower.actions(np.array([cells[-1:]]), np.array([0]))[0]))
+    assert cells == [0, 1, 2, 1, 2, 3]
 
 
 @given(st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=12), min_size=1, max_size=4), st.data())
-def test_who_follows_what_is_furthest_along_never_comes_back(ways: list[list[int]], data: st.DataObject) -> None:
+def test_who_goes_the_shortest_way_never_comes_back(ways: list[list[int]], data: st.DataObject) -> None:
     """In a world where the action is the next cell, and cell 9 the goal: what comes next has fewer steps left."""
-    follower = follower_of(*([*way, 9] for way in ways), furthest=True, terminated=[True] * len(ways))
+    follower = follower_of(*([*way, 9] for way in ways), shortest=True, terminated=[True] * len(ways))
     way = data.draw(st.sampled_from(ways))
     cell, visited = way[0], [way[0]]
     while cell != 9:

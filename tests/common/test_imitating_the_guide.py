@@ -20,6 +20,10 @@ from tests.helpers import LEFT, LENGTH, RIGHT, TINY, LineEnv, Unpaid, right_walk
 class Left:
     """A guide that always goes left, where it knows what to do: from the second state on."""
 
+    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Leave it to chance."""
+        return drawn
+
     def committed(self) -> np.ndarray:
         """There is nothing to finish."""
         return np.zeros(1, dtype=bool)

@@ -56,7 +56,7 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with a network"),
     ({"inference": dict}, "inference=.*dict.*or a class derived from InverseDynamics"),
     ({"handed_over_episodes": 1.0}, "handed_over_episodes=1.0.*at least 0 and below 1"),
-    ({"guide_follows": "nearest"}, "guide_follows='nearest'.*one of 'next', 'furthest'"),
+    ({"guide_follows": "nearest"}, "guide_follows='nearest'.*one of 'next', 'shortest'"),
     ({"guide": "teacher"}, "guide='teacher'.*one of 'matching', 'clone', 'both'"),
 ]
 

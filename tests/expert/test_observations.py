@@ -36,7 +36,6 @@ def test_hand_computed_indices(data: ExpertObservations) -> None:
     assert data.observation_index.tolist() == [0, 1, 3]
     assert data.trajectory_index.tolist() == [0, 0, 1]
     assert data.position.tolist() == [0, 1, 0]
-    assert data.remaining.tolist() == [2, 1, 1]
     assert data.transition_of_observation.tolist() == [0, 1, -1, 2, -1]
     assert data.terminated.tolist() == [True, False]
     assert data.terminals.tolist() == [False, True, False]
@@ -46,7 +45,7 @@ def test_hand_computed_indices(data: ExpertObservations) -> None:
 
 
 def test_types_are_as_documented(data: ExpertObservations) -> None:
-    for name in ("offsets", "observation_index", "trajectory_index", "position", "remaining", "transition_of_observation"):
+    for name in ("offsets", "observation_index", "trajectory_index", "position", "transition_of_observation"):
         assert getattr(data, name).dtype == np.int64
     assert data.terminated.dtype == np.bool_
     assert data.rewards is not None and data.rewards.dtype == np.float32
@@ -64,7 +63,6 @@ def test_invariants(parts: list[Any]) -> None:
             row = int(data.offsets[number]) + position
             assert data.trajectory_index[transition] == number
             assert data.position[transition] == position
-            assert data.remaining[transition] == length - 1 - position
             assert data.observation_index[transition] == row
             assert data.transition_of_observation[row] == transition
             transition += 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from sb3_diiqn import ExpertObservations
 from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
 from sb3_diiqn.envs import Maze2D
 from sb3_diiqn.ha_diiqn import BridgingPolicy
@@ -257,3 +258,52 @@ def test_a_bridge_is_followed_beyond_the_end_of_a_stretch() -> None:
             guidance.note_step(np.zeros(1), np.array([True]))
     assert begun > 20
     assert finished >= begun - 1
+
+
+# --- the shortest way ---------------------------------------------------------------------------------------------------------
+
+
+def ending(*cells: list[int], ways: Sequence[list[AgentStep]] = ()) -> BridgingKnowledge:
+    """Everything was tried, and the expert's trajectories end at a goal."""
+    expert = ExpertObservations.from_trajectories([np.array(one)[:, None] for one in cells], terminated=True)
+    knowledge = knowledge_of(expert)
+    observe(knowledge, *everything_tried(), *ways)
+    return knowledge
+
+
+def test_bridges_count_with_their_own_steps_and_what_has_none_leads_nowhere() -> None:
+    """To 3 in three steps over 2 and 4, to 5 in one, to 7 in two over 6, to 8 in one."""
+    knowledge = ending([1, 3, 5, 7, 8], ways=[AROUND])
+    assert knowledge.steps_left(np.arange(4)).tolist() == [np.inf, np.inf, np.inf, 1]
+    observe(knowledge, walk(5, [1, 1]))
+    assert knowledge.steps_left(np.arange(4)).tolist() == [7, 4, 3, 1]
+
+
+def test_a_bridge_to_the_end_is_a_way_if_the_agent_ended_there_too() -> None:
+    for terminal, expected in ((True, [2]), (False, [np.inf])):
+        knowledge = ending([5, 7], ways=[episode((5, 1, 6, 0.0), (6, 1, 7, 0.0), terminal=terminal)])
+        assert knowledge.bridged(np.arange(1)).all()
+        assert knowledge.steps_left(np.arange(1)).tolist() == expected
+
+
+def test_the_shortest_way_goes_over_a_bridge_and_not_where_nothing_leads_on() -> None:
+    """The second expert goes from 3 to 9 and straight to the end, which the agent cannot."""
+    knowledge = ending([1, 3, 5, 7, 8], [3, 9, 8], ways=[AROUND, walk(5, [1, 1])])
+    policy = BridgingPolicy(knowledge, 1, seed=0, shortest=True)
+    for _ in range(10):
+        assert follow(policy, 1, 7) == [1, 2, 4, 3, 5, 6, 7, 8]
+        policy.release(np.array([0]))
+
+
+def test_what_was_tried_least_is_tried_where_the_action_is_not_known() -> None:
+    knowledge = knowledge_of(trajectories([1, 3, 5]))
+    observe(knowledge, walk(1, [STAY]), walk(1, [STAY]), walk(1, [2]), walk(3, [1]))
+    policy = BridgingPolicy(knowledge, 3, seed=0)
+    everywhere, drawn = np.arange(3), np.array([7, 8, 9])
+    tried = set()
+    for _ in range(40):
+        assert act(policy, 1, 3, 9) == [NO_ACTION] * 3
+        first, second, unmatched = policy.to_try(everywhere, drawn).tolist()
+        assert (first, unmatched) == (1, 9)
+        tried.add(second)
+    assert tried == {0, 2}
