@@ -49,6 +49,7 @@ IMITATION_SPACE: SearchSpace = {
     "guidance_share": _number(0.0, 0.9),
     "guidance_length": _integer(2, 100, log=True),
     "guide": _choice("matching", "clone", "both"),
+    "guide_follows": _choice("next", "shortest"),
     "led_episodes": _number(0.0, 0.8, step=0.2),  # in steps as margin_weight below
     "greedy_episodes": _number(0.0, 0.5, step=0.25),
     "inference": _choice("nearest", "inverse_dynamics"),
