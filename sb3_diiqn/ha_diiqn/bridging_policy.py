@@ -43,7 +43,13 @@ class BridgingPolicy(ExpertFollower):
         self._bridge[environments] = NO_MATCH
 
     def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Choose the action that was tried least: once all were, it is known whether the transition is feasible."""
+        """
+        Choose, on the shortest way, the action that was tried least: once all were, it is known whether there is a way.
+
+        Step by step it is left to chance, which finds more to go around it.
+        """
+        if not self.shortest:
+            return drawn
         transition = self._last[environments]
         tries = self.knowledge.tries(transition)
         least = np.lexsort((self._generator.random(tries.shape), tries), axis=1)[:, 0]

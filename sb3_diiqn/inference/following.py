@@ -37,7 +37,8 @@ class ExpertFollower:
 
     def __init__(self, knowledge: ExpertKnowledge, n_envs: int, seed: Seed = None, shortest: bool = False) -> None:
         self.knowledge = knowledge
-        self._shortest = shortest
+        #: whether it takes the shortest way
+        self.shortest = shortest
         self._generator = np.random.default_rng(seed)
         #: the expert transition that each environment has followed last, or ``NO_MATCH``, shape (n_envs,)
         self._last = np.full(n_envs, NO_MATCH, dtype=np.int64)
@@ -85,7 +86,7 @@ class ExpertFollower:
         """
         query, transition = self.knowledge.followable(observations)
         lots, skip = self._generator.random(len(query)), self._skip(environments[query], transition)
-        way = self.knowledge.steps_left(transition) if self._shortest else np.zeros(len(query))
+        way = self.knowledge.steps_left(transition) if self.shortest else np.zeros(len(query))
         order = np.lexsort((lots, skip, way, query))
         query, first = np.unique(query[order], return_index=True)
         chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)

@@ -295,10 +295,10 @@ def test_the_shortest_way_goes_over_a_bridge_and_not_where_nothing_leads_on() ->
         policy.release(np.array([0]))
 
 
-def test_what_was_tried_least_is_tried_where_the_action_is_not_known() -> None:
+def test_on_the_shortest_way_what_was_tried_least_is_tried_where_the_action_is_not_known() -> None:
     knowledge = knowledge_of(trajectories([1, 3, 5]))
     observe(knowledge, walk(1, [STAY]), walk(1, [STAY]), walk(1, [2]), walk(3, [1]))
-    policy = BridgingPolicy(knowledge, 3, seed=0)
+    policy = BridgingPolicy(knowledge, 3, seed=0, shortest=True)
     everywhere, drawn = np.arange(3), np.array([7, 8, 9])
     tried = set()
     for _ in range(40):
@@ -307,3 +307,4 @@ def test_what_was_tried_least_is_tried_where_the_action_is_not_known() -> None:
         assert (first, unmatched) == (1, 9)
         tried.add(second)
     assert tried == {0, 2}
+    assert BridgingPolicy(knowledge, 3, seed=0).to_try(everywhere, drawn).tolist() == drawn.tolist()

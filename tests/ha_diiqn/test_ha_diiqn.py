@@ -226,8 +226,9 @@ def same_weights(one: DQN, other: DQN) -> bool:
 
 
 @pytest.mark.parametrize("n_envs", [1, 2])
-def test_with_the_experts_actions_it_is_diiqn(n_envs: int) -> None:
-    """In a maze in which every action does what it says. (Its guidance differs: it tries what was tried least.)"""
+@pytest.mark.parametrize("guidance_share", [0.0, 0.5])
+def test_with_the_experts_actions_it_is_diiqn(n_envs: int, guidance_share: float) -> None:
+    """In a maze in which every action does what it says."""
 
     def maze() -> Maze2D:
         return Maze2D(size=6, layout_seed=1, max_episode_steps=40)
@@ -236,7 +237,7 @@ def test_with_the_experts_actions_it_is_diiqn(n_envs: int) -> None:
     models = []
     for algorithm in (DIIQN, HADIIQN):
         env = DummyVecEnv([maze] * n_envs)
-        model = algorithm("MlpPolicy", env, **CURIOUS, expert_data=expert, preset="paper")
+        model = algorithm("MlpPolicy", env, **CURIOUS, expert_data=expert, preset="paper", guidance_share=guidance_share)
         models.append(model.learn(250).learn(50, reset_num_timesteps=False))
     diiqn, ha_diiqn = models
     diiqn.update_confidence()
