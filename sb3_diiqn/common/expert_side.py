@@ -190,7 +190,14 @@ class ExpertSide:
 
     def _make_follower(self) -> Follower:
         shortest = self._settings(GuidanceSettings).guide_follows == "shortest"
-        return self.follower_class(self.knowledge, self.n_envs, self._seed(1), shortest)  # type: ignore[arg-type]
+        follower = self.follower_class(self.knowledge, self.n_envs, self._seed(1), shortest)  # type: ignore[arg-type]
+        if shortest:
+            # on its way every single step counts
+            follower.match_pending = self._match_pending
+        return follower
+
+    def _match_pending(self) -> None:
+        self.replay_buffer.match_pending()
 
     def _own_n_steps(self) -> int:
         """Return the steps of the n-step return; a replay buffer class that the user chose has its own arguments for them."""

@@ -49,13 +49,13 @@ class GuidanceSettings:
         require(is_in(self.guidance_share, 0, 1), "guidance_share", self.guidance_share, "in [0, 1]")
         require(is_in(self.guidance_length, 1), "guidance_length", self.guidance_length, "at least 1")
         require(self.guide_follows in ORDERS, "guide_follows", self.guide_follows, f"one of {', '.join(map(repr, ORDERS))}")
-        for name, remains in (
+        for name, reason in (
             ("led_episodes", "the agent must act, too"),
             ("greedy_episodes", "the agent must explore, too"),
             ("handed_over_episodes", "the guide is judged by what it leads to the end"),
         ):
             share = getattr(self, name)
-            require(is_in(share, 0, 1) and share < 1, name, share, f"at least 0 and below 1: {remains}")
+            require(is_in(share, 0, 1) and share < 1, name, share, f"at least 0 and below 1: {reason}")
 
     @property
     def has_clone(self) -> bool:

@@ -100,7 +100,7 @@ class LedEpisodes:
     Some of the led episodes the guide may only begin, and hand over to the agent after a drawn number of steps, between 1 and
     the mean length of those that it led to the end lately, times how clearly it is better: the agent starts where the guide
     has got to, and the better it becomes, the earlier. (JSRL with random switching, Uchendu et al. 2023, arXiv 2204.02372,
-    where the guide begins all episodes.) What they return says nothing about either.
+    where the guide begins all episodes.) What they return says nothing about either, nor do those that ended before.
 
     In some of its own episodes the agent may act greedily, and the guide is compared with these alone. Exploring costs return,
     and a guide that does not explore would look better than an agent that has passed it; and where exploring ends episodes
@@ -138,8 +138,6 @@ class LedEpisodes:
         self.led = np.zeros(n_envs, dtype=bool)
         #: which environments are in an episode in which the agent acts greedily, shape (n_envs,), bool
         self.greedy = np.zeros(n_envs, dtype=bool)
-        #: which environments are in an episode that the guide has begun and handed over, shape (n_envs,), bool
-        self.handed_over = np.zeros(n_envs, dtype=bool)
         self._return = np.zeros(n_envs)
         self._steps = np.zeros(n_envs, dtype=np.int64)
         # after how many steps the guide hands over, infinite where it leads to the end
@@ -182,15 +180,17 @@ class LedEpisodes:
         return self._hand_over(self.led & ~dones & (self._steps >= self._handover))
 
     def _note_episode(self, environment: int) -> None:
+        # also one that ended before it was handed over: by themselves, those would be the short ones
+        if np.isfinite(self._handover[environment]):
+            return
         led = bool(self.led[environment])
         if led:
             self._lengths.append(int(self._steps[environment]))
-        if (led or self.greedy[environment] or self.greedy_share == 0) and not self.handed_over[environment]:
+        if led or self.greedy[environment] or self.greedy_share == 0:
             self.returns.note(led, float(self._return[environment]))
 
     def _draw_handovers(self, starts: np.ndarray) -> None:
         """Draw how long the guide leads the episodes that begin; all to the end as long as it has led none."""
-        self.handed_over = self.handed_over & ~starts
         self._handover = np.where(starts, np.inf, self._handover)
         drawn = starts & self.led & (self._generator.random(len(starts)) < self.handover_share)
         if self._lengths and drawn.any():
@@ -200,6 +200,6 @@ class LedEpisodes:
     def _hand_over(self, where: np.ndarray) -> np.ndarray:
         """Leave the rest of these episodes to the agent, which acts greedily in some of them."""
         if where.any():
-            self.led, self.handed_over = self.led & ~where, self.handed_over | where
+            self.led = self.led & ~where
             self.greedy = self.greedy | (where & (self._generator.random(len(where)) < self.greedy_share))
         return where

@@ -68,14 +68,15 @@ class Bridges:
         #: how often following it has failed since it was found, minus how often it led to its end, shape (n_transitions,)
         self.failures = np.zeros(n_transitions, dtype=np.int32)
 
-    def update(self, found: BridgeCandidates) -> None:
+    def update(self, found: BridgeCandidates) -> np.ndarray:
         """
         Keep those candidates that are better than what is known.
 
         :param found: candidates, earliest first
+        :return: the expert transitions that have a new bridge, shape (n,)
         """
         if len(found.transition) == 0:
-            return
+            return found.transition
         order = np.lexsort((found.distance, -found.gain / found.length, found.transition))
         transition, first = np.unique(found.transition[order], return_index=True)
         best = order[first]
@@ -89,6 +90,7 @@ class Bridges:
         self.reward[transition] = found.reward[best]
         self.terminal[transition] = found.terminal[best]
         self.failures[transition] = 0
+        return np.asarray(transition)
 
     def judge(self, transitions: np.ndarray, arrived: np.ndarray, patience: int) -> None:
         """

@@ -220,9 +220,11 @@ class BridgingKnowledge(ExpertKnowledge):
             matched,
             final,
         )
-        self.bridges.update(found)
+        replaced = self.bridges.update(found)
         transitions = self.expert.transition_of_observation[visited.observation]
         self._reconsider(np.concatenate([transitions, closer.transition, found.transition]))
+        if self._bridged[replaced].any():
+            self._steps_left = None
         return closer
 
     def _not_reproduced(self, matched: Hits) -> Matches:
@@ -237,10 +239,13 @@ class BridgingKnowledge(ExpertKnowledge):
         """Decide anew about expert transitions whose error, evidence or bridge may have changed."""
         tried = self.tried.sufficient(self._starts(transitions), self.bridging.infeasibility_evidence)
         feasibility = classify(self.inferred.error[transitions], tried, self.bridging.infeasibility_threshold)
-        if (feasibility == Feasibility.INFEASIBLE).any():
+        infeasible = feasibility == Feasibility.INFEASIBLE
+        bridged = infeasible & (self.bridges.length[transitions] > 0)
+        was_infeasible = self.feasibility[transitions] == Feasibility.INFEASIBLE
+        if (infeasible != was_infeasible).any() or (bridged != self._bridged[transitions]).any():
             self._steps_left = None
         self.feasibility[transitions] = feasibility
-        self._bridged[transitions] = (feasibility == Feasibility.INFEASIBLE) & (self.bridges.length[transitions] > 0)
+        self._bridged[transitions] = bridged
 
     def _ways(self) -> tuple[np.ndarray, np.ndarray]:
         """List where each transition leads to: over its bridge, if it has one; to nowhere if it needs one and has none."""

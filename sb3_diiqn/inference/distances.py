@@ -6,6 +6,7 @@ The paper normalises its distance and leaves the choice of it open. Which one is
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -203,7 +204,9 @@ class MeanDistance(Distance):
         columns, start = [], 0
         for key, part in self.parts.items():
             rows = np.ascontiguousarray(part.encode(observations[key]))
-            columns.append(rows.view(np.uint8).reshape(len(rows), -1))
+            # not -1, which no rows at all do not determine
+            n_bytes = rows.dtype.itemsize * math.prod(rows.shape[1:])
+            columns.append(rows.view(np.uint8).reshape(len(rows), n_bytes))
             self._columns[key] = (slice(start, start + columns[-1].shape[1]), rows.dtype)
             start += columns[-1].shape[1]
         return np.concatenate(columns, axis=1)

@@ -44,6 +44,8 @@ class ExpertFollower:
         self._last = np.full(n_envs, NO_MATCH, dtype=np.int64)
         #: asked about expert transitions whose action is not known, if there is somebody to ask
         self.estimate_actions: Callable[[np.ndarray], ActionEstimates] | None = None
+        #: called where an action is not known yet, to learn at once from what the agent has gone through
+        self.match_pending: Callable[[], None] | None = None
 
     def committed(self) -> np.ndarray:
         """Tell which environments are in the middle of something that is to be finished, shape (n_envs,)."""
@@ -84,6 +86,24 @@ class ExpertFollower:
         :param environments: their indices, shape (n,)
         :return: the expert's inferred actions, ``NO_ACTION`` where there is no match or its action is not known, shape (n,)
         """
+        chosen = self._choose(observations, environments)
+        if self.match_pending is not None and self._unknown(chosen).any():
+            # what the last steps have shown may be just this
+            self.match_pending()
+            chosen = self._choose(observations, environments)
+        self._last[environments] = chosen
+        actions = np.where(self.knowledge.usable(chosen), self.knowledge.action(chosen), NO_ACTION)
+        unknown = np.flatnonzero(self._unknown(chosen))
+        if len(unknown) and self.estimate_actions is not None:
+            actions[unknown] = self._draw(self.estimate_actions(chosen[unknown]))
+        return actions
+
+    def _unknown(self, chosen: np.ndarray) -> np.ndarray:
+        """Tell for which of the chosen transitions no action is known, shape (n,)."""
+        return np.asarray((chosen != NO_MATCH) & ~self.knowledge.usable(chosen))
+
+    def _choose(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
+        """Choose one of the matching transitions for each environment, ``NO_MATCH`` where there is none."""
         query, transition = self.knowledge.followable(observations)
         lots, skip = self._generator.random(len(query)), self._skip(environments[query], transition)
         way = self.knowledge.steps_left(transition) if self.shortest else np.zeros(len(query))
@@ -91,12 +111,7 @@ class ExpertFollower:
         query, first = np.unique(query[order], return_index=True)
         chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)
         chosen[query] = transition[order[first]]
-        self._last[environments] = chosen
-        actions = np.where(self.knowledge.usable(chosen), self.knowledge.action(chosen), NO_ACTION)
-        unknown = np.flatnonzero((actions == NO_ACTION) & (chosen != NO_MATCH))
-        if len(unknown) and self.estimate_actions is not None:
-            actions[unknown] = self._draw(self.estimate_actions(chosen[unknown]))
-        return actions
+        return chosen
 
     def _draw(self, estimates: ActionEstimates) -> np.ndarray:
         """Draw one of the plausible actions where the estimate is trusted."""

@@ -82,6 +82,9 @@ class ExpertKnowledge:
     :param cache_path: file that keeps what takes long to compute of the expert data; None: nothing is kept
     """
 
+    # made when asked for
+    _steps_left: np.ndarray | None
+
     def __init__(
         self,
         expert: ExpertObservations,
@@ -91,8 +94,6 @@ class ExpertKnowledge:
         cache_path: Path | None = None,
     ) -> None:
         self.settings = settings
-        # made when asked for
-        self._steps_left: np.ndarray | None = None
         self.content_hash = expert.content_hash
         #: c_e, how often each expert transition has been trained on, shape (n_transitions,), int64
         self.training_count = np.zeros(len(expert), dtype=np.int64)

@@ -216,13 +216,34 @@ def test_what_was_handed_over_says_nothing_about_either() -> None:
     greedily = leading.greedy & ~begun_greedily
     assert not greedily[steps == 0].any()
     assert greedily[steps > 0].mean() == pytest.approx(0.5, abs=0.02)
-    np.testing.assert_array_equal(leading.handed_over, steps > 0)
     everyone = np.ones(20_000, dtype=bool)
     leading.returns = noted = ComparedReturns(window=20_000, memory=20_000)
     leading.note(np.where(steps > 0, 7.0, 1.0), everyone, count=True)
     assert set(noted.latest(led=True)) == set(noted.latest(led=False)) == {1.0}
-    leading.begin(everyone, 1.0)
-    assert not leading.handed_over.any()
+
+
+def test_episodes_that_end_before_their_handover_do_not_make_the_guide_look_short_lived() -> None:
+    """Guide and agent are equals: an episode ends at each step with the same probability, and returns its length."""
+    returns = ComparedReturns(window=4000, memory=10**6)
+    leading = LedEpisodes(0.9, returns, n_envs=400, seed=0, handover_share=0.5)
+    generator, starts = np.random.default_rng(0), np.ones(400, dtype=bool)
+    for _ in range(500):
+        leading.begin(starts, 1.0)
+        starts = generator.random(400) < 0.1
+        leading.note(np.ones(400), starts, count=True)
+    led, own = returns.latest(led=True), returns.latest(led=False)
+    assert min(len(led), len(own)) > 1000
+    assert led.mean() == pytest.approx(own.mean(), abs=1.5)
+    assert np.mean(leading._lengths) > 5
+
+
+def test_the_agents_own_episodes_do_not_tell_how_long_the_guide_leads() -> None:
+    leading = LedEpisodes(0.5, ComparedReturns(), n_envs=2, seed=0, handover_share=0.5)
+    leading.led[:] = [True, False]
+    for step in range(9):
+        leading.note(np.zeros(2), np.array([step == 2, step == 8]), count=True)
+        leading.led[0] = step < 2
+    assert list(leading._lengths) == [3]
 
 
 def test_a_guided_stretch_ends_where_an_episode_is_handed_over() -> None:
