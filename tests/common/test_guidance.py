@@ -108,6 +108,21 @@ def test_where_the_experts_action_is_not_known_all_actions_are_tried() -> None:
     np.testing.assert_array_equal(host, np.full(3, HOST), "the caller's array stays as it is")
 
 
+class Curious(Recorder):
+    """Knows no action, and wants the highest that was drawn in any environment to be tried everywhere."""
+
+    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        assert drawn.shape == environments.shape
+        return np.full(len(environments), drawn.max() + 10)
+
+
+def test_the_follower_has_a_say_in_what_is_tried() -> None:
+    guidance = ExpertGuidance(Curious(NO_ACTION), GuidanceSettings(1.0, 5), N_ACTIONS, 3, seed=0)
+    assert guidance.override(np.full(3, HOST), np.arange(3)[:, None], 1.0).min() >= 10
+    guidance.follower = Curious(EXPERT)
+    assert guidance.override(np.full(3, HOST), np.arange(3)[:, None], 1.0).tolist() == [EXPERT] * 3
+
+
 def test_outside_of_stretches_the_host_acts() -> None:
     guidance = ExpertGuidance(Recorder(), GuidanceSettings(0.5, 5), N_ACTIONS, 3, seed=0)
     host = np.array([4, 5, 6])
@@ -241,6 +256,29 @@ def test_where_a_bridge_has_ended_matching_is_asked_once_more_to_judge_it() -> N
     matching.committed = lambda: np.array([False])  # type: ignore[method-assign]
     follower.release(np.array([0]))
     assert follower.actions(np.array([[0]]), np.arange(1)).tolist() == [9], "another episode: nothing was begun in it"
+
+
+def test_matching_says_what_to_try_where_a_clone_is_asked_first() -> None:
+    matching = follower_of([0, 5, 1])
+    matching.to_try = lambda environments, drawn: drawn + 1  # type: ignore[method-assign]
+    follower = CloneOrMatchingFollower(CloneFollower(lambda observations: None), matching)
+    assert follower.to_try(np.array([0]), np.array([3])).tolist() == [4]
+
+
+def test_where_an_action_is_not_known_the_last_steps_are_looked_at_first() -> None:
+    follower = follower_of([0, 5, 1], [3, 4])
+    known, follower.knowledge.inferred.action[2] = follower.knowledge.inferred.action[2], NO_ACTION
+    calls = []
+
+    def look() -> None:
+        calls.append(True)
+        follower.knowledge.inferred.action[2] = known
+
+    follower.match_pending = look
+    assert follower.actions(np.array([[0]]), np.array([0])).tolist() == [5]
+    assert not calls
+    assert follower.actions(np.array([[3]]), np.array([0])).tolist() == [4]
+    assert len(calls) == 1
 
 
 def test_a_clone_that_has_learned_nothing_leaves_it_to_matching() -> None:

@@ -34,6 +34,22 @@ def test_hadiiqn_follows_bridges_unless_a_clone_is_asked_for() -> None:
     assert type(followers[2].matching) is BridgingPolicy
 
 
+@pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"preset": "bridging"}, True),
+        ({"preset": "bridging", "guide_follows": "next"}, False),
+        ({"preset": "guided", "guide": "matching"}, False),
+        ({"preset": "guided", "guide": "matching", "guide_follows": "shortest"}, True),
+    ],
+)
+def test_which_way_the_guide_goes(algorithm: type[DIIQN], arguments: dict[str, Any], expected: bool) -> None:
+    follower = make(algorithm, **arguments)._guidance.follower
+    assert follower.shortest is expected
+    assert (follower.match_pending is not None) is expected
+
+
 def test_what_the_user_says_counts() -> None:
     model = make(preset="guided", guidance_share=0.0, margin_weight=0.25)
     assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.25, "inverse_dynamics")

@@ -308,3 +308,39 @@ def test_on_the_shortest_way_what_was_tried_least_is_tried_where_the_action_is_n
         tried.add(second)
     assert tried == {0, 2}
     assert BridgingPolicy(knowledge, 3, seed=0).to_try(everywhere, drawn).tolist() == drawn.tolist()
+
+
+def test_a_way_that_opens_is_known_at_once() -> None:
+    """At first no action leads from 1 to 3."""
+    knowledge = ending([1, 3, 5])
+    assert knowledge.steps_left(np.arange(2)).tolist() == [np.inf, 1]
+    observe(knowledge, episode((1, STAY, 3, 0.0)))
+    assert knowledge.feasibility[0] == Feasibility.FEASIBLE
+    assert knowledge.steps_left(np.arange(2)).tolist() == [2, 1]
+
+
+def test_a_better_bridge_is_a_shorter_way() -> None:
+    knowledge = ending([1, 3, 5], ways=[AROUND])
+    assert knowledge.steps_left(np.arange(1)).tolist() == [4]
+    observe(knowledge, episode((1, STAY, 4, 0.0), (4, 1, 3, 0.0)))
+    assert knowledge.steps_left(np.arange(1)).tolist() == [3]
+
+
+def test_a_bridge_is_left_for_a_shorter_way() -> None:
+    """At 4, on the way from 1 to 3, another expert is one step from the end."""
+    knowledge = ending([1, 3, 5, 7, 8], [4, 8], ways=[AROUND, walk(5, [1, 1]), episode((4, 2, 8, 0.0))])
+    policy = BridgingPolicy(knowledge, 1, seed=0, shortest=True)
+    assert [act(policy, cell)[0] for cell in (1, 2, 4)] == [2, 1, 2]
+    assert not policy.committed().any()
+
+
+def test_an_agent_that_is_paid_for_every_step_does_not_look_for_the_end() -> None:
+    knowledge = ending([1, 3, 5], ways=[AROUND])
+    assert np.isfinite(knowledge.steps_left(np.arange(2))).all()
+    observe(knowledge, episode((1, STAY, 1, 9.0)))
+    assert np.isinf(knowledge.steps_left(np.arange(2))).all()
+    # another metric: what was seen is looked at again, and is not to be counted twice
+    knowledge.compare_by(knowledge.matcher.distance)
+    assert knowledge.ends.are_goals()
+    observe(knowledge, *everything_tried(), AROUND)
+    assert np.isfinite(knowledge.steps_left(np.arange(2))).all()

@@ -141,3 +141,17 @@ def test_a_buffer_of_ha_diiqn_is_refused_by_diiqn(tmp_path: Path) -> None:
     with pytest.raises(ExpertDataError):
         model.load_replay_buffer(tmp_path / "buffer")
     assert model.replay_buffer is own
+
+
+@pytest.mark.parametrize("follows", ["next", "shortest"])
+def test_a_loaded_model_goes_the_way_it_went(tmp_path: Path, follows: str) -> None:
+    model = make(preset="bridging", guide_follows=follows).learn(120)
+    model.save_replay_buffer(tmp_path / "buffer")
+    loaded = HADIIQN.load(saved(model, tmp_path), env=line_env(), expert_data=jumps())
+    loaded.load_replay_buffer(tmp_path / "buffer")
+    everything = np.arange(len(jumps()))
+    before, after = knowledge_of(model), knowledge_of(loaded)
+    np.testing.assert_array_equal(after.steps_left(everything), before.steps_left(everything))
+    assert vars(after.ends) == vars(before.ends)
+    assert loaded._guidance is not None and loaded._guidance.follower.shortest == (follows == "shortest")
+    loaded.learn(60, reset_num_timesteps=False)

@@ -277,6 +277,15 @@ def test_a_metric_that_does_not_exist_or_fit_is_refused(metric: Any, space: spac
         make_distance(metric, space, np.zeros((2, *(space.shape or (1,))), dtype=space.dtype))
 
 
+def test_no_dict_observations_are_encoded_as_none() -> None:
+    parts = {"planes": PLANES, "floats": FLOATS, "room": ROOM}
+    generator = np.random.default_rng(0)
+    expert = {key: draw(part, 3, generator) for key, part in parts.items()}
+    distance = make_distance("auto", spaces.Dict(parts), expert)
+    nothing = distance.encode({key: array[:0] for key, array in expert.items()})
+    assert nothing.shape == (0, distance.encode(expert).shape[1])
+
+
 def test_arrays_and_dictionaries_are_not_confused() -> None:
     with pytest.raises(ConfigurationError, match="got a dictionary"):
         make_distance("auto", FLOATS, {"floats": np.zeros((2, 3))})
