@@ -69,14 +69,11 @@ class BridgingPolicy(ExpertFollower):
         return chosen
 
     def _leave_bridges(self, environments: np.ndarray) -> None:
-        """Go on from a state that lies ahead of a bridge's start, or is closer to the goal: the rest of it is a detour."""
+        """Go on from a state of the trajectory that lies ahead of a bridge's start: what is left of the bridge is a detour."""
         bridge, matched = self._bridge[environments], self._last[environments]
         trajectory = self.knowledge.expert.trajectory_index
-        ahead = (matched > bridge) & (trajectory[matched] == trajectory[bridge])
-        if self.shortest:
-            left = self.knowledge.steps_left
-            ahead |= (matched != NO_MATCH) & (left(matched) < left(bridge) - self._taken[environments])
-        self._bridge[environments[(bridge != NO_MATCH) & ahead]] = NO_MATCH
+        on_trajectory = (bridge != NO_MATCH) & (matched > bridge) & (trajectory[matched] == trajectory[bridge])
+        self._bridge[environments[on_trajectory]] = NO_MATCH
 
     def _begin_bridges(self, environments: np.ndarray) -> None:
         transition = self._last[environments]

@@ -326,12 +326,12 @@ def test_a_better_bridge_is_a_shorter_way() -> None:
     assert knowledge.steps_left(np.arange(1)).tolist() == [3]
 
 
-def test_a_bridge_is_left_for_a_shorter_way() -> None:
-    """At 4, on the way from 1 to 3, another expert is one step from the end."""
-    knowledge = ending([1, 3, 5, 7, 8], [4, 8], ways=[AROUND, walk(5, [1, 1]), episode((4, 2, 8, 0.0))])
-    policy = BridgingPolicy(knowledge, 1, seed=0, shortest=True)
-    assert [act(policy, cell)[0] for cell in (1, 2, 4)] == [2, 1, 2]
-    assert not policy.committed().any()
+def test_a_bridge_that_ends_where_it_starts_is_not_followed() -> None:
+    """The expert has come back to 5, and from there gone where the agent cannot: staying is a bridge between the two."""
+    knowledge = ending([5, 9, 5, 3], [1, 3, 8], ways=[AROUND])
+    assert knowledge.bridged(np.arange(5)).tolist() == [True, False, False, True, False]
+    query, transition = knowledge.followable(np.array([[5], [1]]))
+    assert (query.tolist(), transition.tolist()) == ([1], [3])
 
 
 def test_an_agent_that_is_paid_for_every_step_does_not_look_for_the_end() -> None:
