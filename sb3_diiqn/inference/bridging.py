@@ -86,9 +86,9 @@ class BridgingKnowledge(ExpertKnowledge):
         return np.asarray(self.tried.counts[self._starts(indices)])
 
     def followable(self, observations: Observations) -> tuple[np.ndarray, np.ndarray]:
-        """Find the expert transitions to follow: not those that are infeasible and have no bridge that leads on."""
+        """Find the expert transitions to follow: not those that are infeasible and have no bridge."""
         query, transition = super().followable(observations)
-        possible = (self.feasibility[transition] != Feasibility.INFEASIBLE) | self._leads_over(transition)
+        possible = (self.feasibility[transition] != Feasibility.INFEASIBLE) | self._bridged[transition]
         return query[possible], transition[possible]
 
     def usable(self, indices: np.ndarray) -> np.ndarray:
@@ -247,10 +247,9 @@ class BridgingKnowledge(ExpertKnowledge):
         self.feasibility[transitions] = feasibility
         self._bridged[transitions] = bridged
 
-    def _leads_over(self, indices: np.ndarray) -> np.ndarray:
-        """Tell which transitions have a bridge, and one that does not end where it starts: there a guide would stay."""
-        end = self.matcher.state_of_observation[self.bridges.end_observation[indices]]
-        return np.asarray(self._bridged[indices] & (end != self._starts(indices)))
+    def _ends(self, indices: np.ndarray) -> np.ndarray:
+        """Look up the observations at which expert transitions, or the bridges in their place, end."""
+        return np.where(self._bridged[indices], self.bridges.end_observation[indices], super()._ends(indices))
 
     def _ways(self) -> tuple[np.ndarray, np.ndarray]:
         """List where each transition leads to: over its bridge, if it has one; to nowhere if it needs one and has none."""

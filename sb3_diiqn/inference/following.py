@@ -105,6 +105,10 @@ class ExpertFollower:
     def _choose(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
         """Choose one of the matching transitions for each environment, ``NO_MATCH`` where there is none."""
         query, transition = self.knowledge.followable(observations)
+        if self.shortest:
+            # who follows one that does not would stay there for good
+            leads_on = self.knowledge.leads_on(transition)
+            query, transition = query[leads_on], transition[leads_on]
         lots, skip = self._generator.random(len(query)), self._skip(environments[query], transition)
         way = self.knowledge.steps_left(transition) if self.shortest else np.zeros(len(query))
         order = np.lexsort((lots, skip, way, query))

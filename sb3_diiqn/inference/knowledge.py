@@ -147,6 +147,15 @@ class ExpertKnowledge:
             self._steps_left = steps_left(*self._ways())
         return np.asarray(self._steps_left[indices])
 
+    def leads_on(self, indices: np.ndarray) -> np.ndarray:
+        """
+        Tell which expert transitions end at another state than they start at.
+
+        :param indices: expert transitions, shape (n,)
+        :return: shape (n,), bool
+        """
+        return np.asarray(self.matcher.state_of_observation[self._ends(indices)] != self._starts(indices))
+
     def usable(self, indices: np.ndarray) -> np.ndarray:
         """
         Tell which matches can have a confidence above zero: there is one, and an action has been inferred for it.
@@ -341,6 +350,10 @@ class ExpertKnowledge:
     def _starts(self, indices: np.ndarray) -> np.ndarray:
         """Look up the states that expert transitions start at, shape (n,)."""
         return np.asarray(self.matcher.state_of_observation[self.expert.observation_index[indices]])
+
+    def _ends(self, indices: np.ndarray) -> np.ndarray:
+        """Look up the observations at which expert transitions end, shape (n,)."""
+        return np.asarray(self.expert.observation_index[indices] + 1)
 
     def _observe(self, agent: AgentTransitions) -> np.ndarray:
         n = len(agent.actions)

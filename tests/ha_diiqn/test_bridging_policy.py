@@ -326,12 +326,15 @@ def test_a_better_bridge_is_a_shorter_way() -> None:
     assert knowledge.steps_left(np.arange(1)).tolist() == [3]
 
 
-def test_a_bridge_that_ends_where_it_starts_is_not_followed() -> None:
-    """The expert has come back to 5, and from there gone where the agent cannot: staying is a bridge between the two."""
-    knowledge = ending([5, 9, 5, 3], [1, 3, 8], ways=[AROUND])
-    assert knowledge.bridged(np.arange(5)).tolist() == [True, False, False, True, False]
-    query, transition = knowledge.followable(np.array([[5], [1]]))
-    assert (query.tolist(), transition.tolist()) == ([1], [3])
+def test_on_the_shortest_way_nobody_stands_still() -> None:
+    """The expert has come back to 5, and gone on where the agent cannot: staying is a bridge. At 7 it stays by itself."""
+    knowledge = ending([5, 9, 5, 3], [1, 3, 8], [7, 7, 3], ways=[AROUND])
+    assert knowledge.bridged(np.arange(7)).tolist() == [True, False, False, True, False, False, False]
+    assert knowledge.leads_on(np.arange(7)).tolist() == [False, True, True, True, True, False, True]
+    policy = BridgingPolicy(knowledge, 3, seed=0, shortest=True)
+    assert act(policy, 5, 7, 1) == [NO_ACTION, NO_ACTION, 2]
+    assert policy.has_match(np.arange(3)).tolist() == [False, False, True]
+    assert act(BridgingPolicy(knowledge, 3, seed=0), 5, 7, 1) == [STAY, STAY, 2]
 
 
 def test_an_agent_that_is_paid_for_every_step_does_not_look_for_the_end() -> None:
