@@ -193,11 +193,8 @@ class ExpertSide:
         follower = self.follower_class(self.knowledge, self.n_envs, self._seed(1), shortest)  # type: ignore[arg-type]
         if shortest:
             # on its way every single step counts
-            follower.match_pending = self._match_pending
+            follower.match_pending = self.replay_buffer.match_pending
         return follower
-
-    def _match_pending(self) -> None:
-        self.replay_buffer.match_pending()
 
     def _own_n_steps(self) -> int:
         """Return the steps of the n-step return; a replay buffer class that the user chose has its own arguments for them."""

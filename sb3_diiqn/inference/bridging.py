@@ -247,9 +247,9 @@ class BridgingKnowledge(ExpertKnowledge):
         self.feasibility[transitions] = feasibility
         self._bridged[transitions] = bridged
 
-    def _ends(self, indices: np.ndarray) -> np.ndarray:
+    def _end_observations(self, indices: np.ndarray) -> np.ndarray:
         """Look up the observations at which expert transitions, or the bridges in their place, end."""
-        return np.where(self._bridged[indices], self.bridges.end_observation[indices], super()._ends(indices))
+        return np.where(self._bridged[indices], self.bridges.end_observation[indices], super()._end_observations(indices))
 
     def _ways(self) -> tuple[np.ndarray, np.ndarray]:
         """List where each transition leads to: over its bridge, if it has one; to nowhere if it needs one and has none."""

@@ -86,24 +86,19 @@ class ExpertFollower:
         :param environments: their indices, shape (n,)
         :return: the expert's inferred actions, ``NO_ACTION`` where there is no match or its action is not known, shape (n,)
         """
-        chosen = self._choose(observations, environments)
-        if self.match_pending is not None and self._unknown(chosen).any():
+        chosen, unknown = self._choose(observations, environments)
+        if self.match_pending is not None and unknown.any():
             # what the last steps have shown may be just this
             self.match_pending()
-            chosen = self._choose(observations, environments)
+            chosen, unknown = self._choose(observations, environments)
         self._last[environments] = chosen
-        actions = np.where(self.knowledge.usable(chosen), self.knowledge.action(chosen), NO_ACTION)
-        unknown = np.flatnonzero(self._unknown(chosen))
-        if len(unknown) and self.estimate_actions is not None:
+        actions = np.where(unknown | (chosen == NO_MATCH), NO_ACTION, self.knowledge.action(chosen))
+        if self.estimate_actions is not None and unknown.any():
             actions[unknown] = self._draw(self.estimate_actions(chosen[unknown]))
         return actions
 
-    def _unknown(self, chosen: np.ndarray) -> np.ndarray:
-        """Tell for which of the chosen transitions no action is known, shape (n,)."""
-        return np.asarray((chosen != NO_MATCH) & ~self.knowledge.usable(chosen))
-
-    def _choose(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
-        """Choose one of the matching transitions for each environment, ``NO_MATCH`` where there is none."""
+    def _choose(self, observations: Observations, environments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Choose a matching transition for each environment, or ``NO_MATCH``, and tell whose action is not known."""
         query, transition = self.knowledge.followable(observations)
         if self.shortest:
             # who follows one that does not would stay there for good
@@ -115,7 +110,7 @@ class ExpertFollower:
         query, first = np.unique(query[order], return_index=True)
         chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)
         chosen[query] = transition[order[first]]
-        return chosen
+        return chosen, (chosen != NO_MATCH) & ~self.knowledge.usable(chosen)
 
     def _draw(self, estimates: ActionEstimates) -> np.ndarray:
         """Draw one of the plausible actions where the estimate is trusted."""

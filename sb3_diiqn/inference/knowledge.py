@@ -154,7 +154,7 @@ class ExpertKnowledge:
         :param indices: expert transitions, shape (n,)
         :return: shape (n,), bool
         """
-        return np.asarray(self.matcher.state_of_observation[self._ends(indices)] != self._starts(indices))
+        return np.asarray(self.matcher.state_of_observation[self._end_observations(indices)] != self._starts(indices))
 
     def usable(self, indices: np.ndarray) -> np.ndarray:
         """
@@ -351,7 +351,7 @@ class ExpertKnowledge:
         """Look up the states that expert transitions start at, shape (n,)."""
         return np.asarray(self.matcher.state_of_observation[self.expert.observation_index[indices]])
 
-    def _ends(self, indices: np.ndarray) -> np.ndarray:
+    def _end_observations(self, indices: np.ndarray) -> np.ndarray:
         """Look up the observations at which expert transitions end, shape (n,)."""
         return np.asarray(self.expert.observation_index[indices] + 1)
 
