@@ -181,18 +181,21 @@ class ExpertGuidance:
         """Tell in which environments the agent is to act greedily, shape (n_envs,)."""
         return np.zeros_like(self._guided) if self.leading is None else self.leading.greedy
 
-    def note_step(self, rewards: np.ndarray, dones: np.ndarray, has_learned: bool = True) -> None:
+    def note_step(
+        self, rewards: np.ndarray, dones: np.ndarray, has_learned: bool = True, cut: np.ndarray | None = None
+    ) -> None:
         """
         Note what came of a step; where an episode ended, the next stretches, and who leads, are drawn anew.
 
         :param rewards: rewards, not normalised, shape (n_envs,)
         :param dones: whether each environment's episode ended or was cut, shape (n_envs,)
         :param has_learned: whether learning has begun; before, episodes say nothing about guide and agent
+        :param cut: whether each episode was cut by a time limit, shape (n_envs,), bool; None for none
         """
         self._episode_start = np.asarray(dones, dtype=bool)
         if self.leading is not None:
             # a stretch that goes on would lead on where the episode has just been handed over
-            self._guided &= ~self.leading.note(rewards, self._episode_start, has_learned)
+            self._guided &= ~self.leading.note(rewards, self._episode_start, has_learned, cut)
 
     def guide_is_better(self) -> float:
         """Tell how probable it is that the guide does better than the agent; 1 if no episodes are led: nobody knows."""

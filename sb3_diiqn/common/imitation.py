@@ -204,7 +204,8 @@ class ImplicitImitation(LearnedMetric):
         if self._guidance is not None:
             replay_buffer.note_guided(self._guidance.has_chosen)
             rewards = reward if self._vec_normalize_env is None else self._vec_normalize_env.get_original_reward()
-            self._guidance.note_step(rewards, dones, has_learned=self._n_updates > 0)
+            cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
+            self._guidance.note_step(rewards, dones, has_learned=self._n_updates > 0, cut=cut)
 
     # --- what the callback asks for ---------------------------------------------------------------------------------
 

@@ -104,7 +104,9 @@ class LedEpisodes:
 
     In some of its own episodes the agent may act greedily, and the guide is compared with these alone. Exploring costs return,
     and a guide that does not explore would look better than an agent that has passed it; and where exploring ends episodes
-    early, greedy ones show the agent what comes later.
+    early, greedy ones show the agent what comes later. Where a time limit cuts them, exploring has not, and an agent that
+    stands still, or hovers, until its time is up sees nothing new in greedy ones: as long as more than a tenth of its latest
+    own episodes were cut, it explores in all of them, and all are compared.
 
     :param share: share of the episodes that a clearly better guide leads at the beginning, in [0, 1)
     :param returns: what is known of the episodes until now
@@ -118,8 +120,11 @@ class LedEpisodes:
     #: Lower bound of that factor, so that a few led episodes find out whether the guide has become better.
     least = 0.05
 
-    #: of so many episodes that the guide led to the end the mean length is taken
-    lengths_window = 15
+    #: of so many episodes that the guide led to the end the mean length is taken, and of so many of the agent's own, how many
+    #: were cut by a time limit
+    window = 15
+    #: where a larger share of these was cut, the agent does not act greedily
+    largest_cut_share = 0.1
 
     def __init__(
         self,
@@ -142,7 +147,8 @@ class LedEpisodes:
         self._steps = np.zeros(n_envs, dtype=np.int64)
         # after how many steps the guide hands over, infinite where it leads to the end
         self._handover = np.full(n_envs, np.inf)
-        self._lengths: deque[int] = deque(maxlen=self.lengths_window)
+        self._lengths: deque[int] = deque(maxlen=self.window)
+        self._own_were_cut: deque[bool] = deque(maxlen=self.window)
         self._generator = np.random.default_rng(seed)
 
     def begin(self, starts: np.ndarray, progress_remaining: float) -> None:
@@ -158,36 +164,44 @@ class LedEpisodes:
         self.led = np.where(starts, self._generator.random(len(starts)) < rate, self.led)
         if self.greedy_share > 0:
             drawn = self._generator.random(len(starts)) < self.greedy_share
-            self.greedy = np.where(starts, ~self.led & drawn, self.greedy)
+            self.greedy = np.where(starts, ~self.led & drawn & (not self._are_cut()), self.greedy)
         if self.handover_share > 0:
             self._draw_handovers(starts)
 
-    def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> np.ndarray:
+    def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool, cut: np.ndarray | None = None) -> np.ndarray:
         """
         Note a step of each environment.
 
         :param rewards: rewards, not normalised, shape (n_envs,)
         :param dones: whether each episode ended or was cut, shape (n_envs,)
         :param count: whether episodes that end count; not before the guide has learned something
+        :param cut: whether each episode was cut by a time limit, shape (n_envs,), bool; None for none
         :return: where the guide now hands over to the agent, shape (n_envs,), bool
         """
         self._return += rewards
         self._steps += 1
         for environment in np.flatnonzero(dones):
             if count:
-                self._note_episode(int(environment))
+                self._note_episode(int(environment), cut is not None and bool(cut[environment]))
         self._return[dones], self._steps[dones] = 0.0, 0
         return self._hand_over(self.led & ~dones & (self._steps >= self._handover))
 
-    def _note_episode(self, environment: int) -> None:
+    def _note_episode(self, environment: int, cut: bool) -> None:
         # also one that ended before it was handed over: by themselves, those would be the short ones
         if np.isfinite(self._handover[environment]):
             return
         led = bool(self.led[environment])
         if led:
             self._lengths.append(int(self._steps[environment]))
-        if led or self.greedy[environment] or self.greedy_share == 0:
+        else:
+            self._own_were_cut.append(cut)
+        if led or self.greedy[environment] or self.greedy_share == 0 or self._are_cut():
             self.returns.note(led, float(self._return[environment]))
+
+    def _are_cut(self) -> bool:
+        """Tell whether the agent's own episodes are cut by a time limit of late; not as long as few are known."""
+        known = len(self._own_were_cut)
+        return known >= self.returns.fewest and sum(self._own_were_cut) > self.largest_cut_share * known
 
     def _draw_handovers(self, starts: np.ndarray) -> None:
         """Draw how long the guide leads the episodes that begin; all to the end as long as it has led none."""
@@ -201,5 +215,6 @@ class LedEpisodes:
         """Leave the rest of these episodes to the agent, which acts greedily in some of them."""
         if where.any():
             self.led = self.led & ~where
-            self.greedy = self.greedy | (where & (self._generator.random(len(where)) < self.greedy_share))
+            drawn = self._generator.random(len(where)) < self.greedy_share
+            self.greedy = self.greedy | (where & drawn & (not self._are_cut()))
         return where

@@ -147,6 +147,34 @@ def test_the_agent_acts_greedily_in_some_of_its_own_episodes(share: float) -> No
     assert (leading.greedy != before)[:10_000].mean() == pytest.approx(2 * 0.4 * share * (1 - 0.4 * share), abs=0.03)
 
 
+@pytest.mark.parametrize(("cut", "expected"), [(0, 0.5), (1, 0.5), (2, 0.0), (15, 0.0)])
+def test_an_agent_whose_time_is_up_explores_in_all_episodes(cut: int, expected: float) -> None:
+    """Of its latest 15 episodes, as many were cut."""
+    returns, everyone = ComparedReturns(window=1000, memory=2000), np.ones(1000, dtype=bool)
+    leading = LedEpisodes(0.0, returns, n_envs=1000, seed=0, greedy_share=0.5)
+    leading.note(np.zeros(1000), everyone, count=True, cut=np.arange(1000) >= 1000 - cut)
+    leading.begin(everyone, 1.0)
+    assert leading.greedy.mean() == pytest.approx(expected, abs=0.06)
+    leading.note(np.where(leading.greedy, 2.0, 1.0), everyone, count=True, cut=np.arange(1000) >= 1000 - cut)
+    compared_now = {1.0} if expected == 0 else {2.0}
+    assert set(returns.latest(led=False)) - {0.0} == compared_now, "as long as they are cut, all of them"
+    for _ in range(2):
+        leading.note(np.zeros(1000), everyone, count=True)
+    leading.begin(everyone, 1.0)
+    assert leading.greedy.mean() == pytest.approx(0.5, abs=0.06), "and again once its episodes end by themselves"
+
+
+def test_that_a_guides_episodes_are_cut_says_nothing_nor_do_a_few() -> None:
+    leading = LedEpisodes(0.5, ComparedReturns(), n_envs=1000, seed=0, greedy_share=0.5)
+    everyone = np.ones(1000, dtype=bool)
+    leading.led[:] = True
+    leading.note(np.zeros(1000), everyone, count=True, cut=everyone)
+    leading.led[:4] = False
+    leading.note(np.zeros(1000), everyone, count=True, cut=everyone)
+    leading.begin(everyone, 1.0)
+    assert leading.greedy.any()
+
+
 def test_nothing_else_chooses_in_a_greedy_episode() -> None:
     leading = LedEpisodes(0.5, compared([1] * 5, [0] * 5), 4000, 1, greedy_share=0.5)
     settings = GuidanceSettings(0.8, 20, "clone", 0.5, 0.5)
@@ -307,9 +335,10 @@ def test_a_guide_that_is_worse_leads_hardly_any() -> None:
     assert (led_actions(0.5, [0] * 5, [1] * 5) == EXPERT).mean() < 0.05
 
 
-def model(**settings: Any) -> DIIQN:
+def model(env: LineEnv | None = None, **settings: Any) -> DIIQN:
     fixed: dict[str, Any] = {"learning_starts": 20, "train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu"}
-    return DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), preset="guided", **fixed | settings)
+    arguments = fixed | settings
+    return DIIQN("MlpPolicy", LineEnv() if env is None else env, expert_data=right_walks(), preset="guided", **arguments)
 
 
 def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -> None:
@@ -324,6 +353,15 @@ def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -
         assert len(known) > 0
         np.testing.assert_array_equal(loaded._compared_returns.latest(led), known)
     loaded.learn(100, reset_num_timesteps=False)
+
+
+@pytest.mark.parametrize("limit", [2, 20])
+def test_learning_notes_which_episodes_the_time_limit_cut(limit: int) -> None:
+    """Two steps do not reach the end of the line."""
+    learner = model(LineEnv(time_limit=limit), led_episodes=0.5)
+    greedy: list[bool] = []
+    learner.learn(400, callback=lambda local, _: greedy.append(bool(local["self"]._guidance.greedy()[0])) is None)
+    assert any(greedy[200:]) == (limit == 20)
 
 
 def test_without_led_episodes_nothing_is_compared() -> None:
