@@ -50,9 +50,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+#: err_max where the nearest of the agent's transitions is all that tells an action.
+MAX_INFERENCE_ERROR = 0.03
+#: And where a network does, too: then only an equal transition is believed, but for rounding. Of float vectors the nearest is
+#: soon near enough, and of another action or with another reward all the same, since a step is small against the states.
+MAX_INFERENCE_ERROR_BESIDE_A_NETWORK = 1e-4
+
+
 def with_preset(preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """
-    Fill in a preset where an argument is None.
+    Fill in a preset where an argument is None, and err_max, which depends on what else there is to infer actions.
 
     :param preset: key of :data:`PRESETS`
     :param arguments: the user's arguments
@@ -61,4 +68,8 @@ def with_preset(preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
     if preset not in PRESETS:
         raise ConfigurationError(f"preset={preset!r}: it must be one of {', '.join(map(repr, PRESETS))}")
     chosen = PRESETS[preset]
-    return {name: chosen[name] if value is None and name in chosen else value for name, value in arguments.items()}
+    filled = {name: chosen[name] if value is None and name in chosen else value for name, value in arguments.items()}
+    if filled["max_inference_error"] is None:
+        nearest = filled["inference"] == "nearest"
+        filled["max_inference_error"] = MAX_INFERENCE_ERROR if nearest else MAX_INFERENCE_ERROR_BESIDE_A_NETWORK
+    return filled

@@ -47,7 +47,8 @@ class DIIQN(ImplicitImitation, DQN):
         the agent's action
     :param max_training_count: c_max of the paper; an expert transition trained on this often counts as fully trained
     :param max_inference_error: err_max of the paper, in (0, 1]; an action that was inferred from a transition this far away
-        has no confidence
+        has no confidence. Default: 0.03 with ``inference="nearest"``; else 1e-4, which is equal but for rounding, as the
+        network then knows better
     :param expert_reward: the reward (and end of episode) in the expert's loss: ``"matched"``, what the agent saw on the
         transition from which the action was inferred; ``"agent"``, what it saw on the transition that the expert's is compared
         with (the paper's tuple); or ``"recorded"``, what the expert data have, if they have rewards
@@ -68,7 +69,8 @@ class DIIQN(ImplicitImitation, DQN):
     :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these clearly
         return more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
     :param greedy_episodes: where episodes are led, share of the agent's own, in [0, 1), in which it acts greedily; the guide
-        is compared with these alone, so that exploring does not make it look better than it is. 0 explores in all of them
+        is compared with these alone, so that exploring does not make it look better than it is; none of either while a time
+        limit cuts its episodes. 0 explores in all of them
     :param handed_over_episodes: share of the led episodes, in [0, 1), that the guide only begins, and hands over to the agent
         after a drawn number of steps; fewer, the less the guide is better
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
@@ -131,7 +133,7 @@ class DIIQN(ImplicitImitation, DQN):
         n_neighbors: int = 5,
         usefulness_beta: float = 1.0,
         max_training_count: int = 150_000,
-        max_inference_error: float = 0.03,
+        max_inference_error: float | None = None,
         expert_reward: ExpertReward = "matched",
         preset: str = "guided",
         guidance_share: float | None = None,

@@ -45,7 +45,7 @@ IMITATION_SPACE: SearchSpace = {
     "n_neighbors": _integer(1, 20, log=True),
     "usefulness_beta": _number(0.1, 30.0, log=True),
     "max_training_count": _integer(100, 200_000, log=True),
-    "max_inference_error": _number(0.003, 0.3, log=True),
+    "max_inference_error": _number(0.0001, 0.3, log=True),
     "guidance_share": _number(0.0, 0.9),
     "guidance_length": _integer(2, 100, log=True),
     "guide": _choice("matching", "clone", "both"),

@@ -55,6 +55,21 @@ def test_what_the_user_says_counts() -> None:
     assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.25, "inverse_dynamics")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"preset": "paper"}, 0.03),
+        ({"preset": "bridging"}, 0.03),
+        ({"preset": "guided"}, 1e-4),
+        ({"preset": "guided", "inference": "nearest"}, 0.03),
+        ({"preset": "paper", "inference": "inverse_dynamics"}, 1e-4),
+        ({"preset": "guided", "max_inference_error": 0.2}, 0.2),
+    ],
+)
+def test_near_transitions_are_believed_where_no_network_knows_better(arguments: dict[str, Any], expected: float) -> None:
+    assert make(**arguments).knowledge.settings.max_inference_error == expected  # type: ignore[union-attr]
+
+
 def test_by_default_a_clone_leads_and_is_imitated() -> None:
     model = make()
     assert model.preset == "guided"
