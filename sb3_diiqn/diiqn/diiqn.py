@@ -69,8 +69,8 @@ class DIIQN(ImplicitImitation, DQN):
     :param led_episodes: share of the episodes, in [0, 1), that the guide leads from beginning to end, as long as these clearly
         return more than the agent's own; falls linearly to 0 over the training. On top of the stretches, and 0 in the paper
     :param greedy_episodes: where episodes are led, share of the agent's own, in [0, 1), in which it acts greedily; the guide
-        is compared with these alone, so that exploring does not make it look better than it is; none of either while a time
-        limit cuts its episodes. 0 explores in all of them
+        is compared with these alone, so that exploring does not make it look better than it is. While a time limit cuts its
+        episodes, none is greedy, and all are compared. 0 explores in all of them
     :param handed_over_episodes: share of the led episodes, in [0, 1), that the guide only begins, and hands over to the agent
         after a drawn number of steps; fewer, the less the guide is better
     :param inference: how the expert's actions are estimated where the whole of the expert data is used, that is, by the margin
