@@ -163,8 +163,7 @@ class LedEpisodes:
         rate = self.share * progress_remaining * max(self.returns.guide_is_clearly_better(), self.least)
         self.led = np.where(starts, self._generator.random(len(starts)) < rate, self.led)
         if self.greedy_share > 0:
-            drawn = self._generator.random(len(starts)) < self.greedy_share
-            self.greedy = np.where(starts, ~self.led & drawn & (not self._are_cut()), self.greedy)
+            self.greedy = np.where(starts, ~self.led & self._draw_greedy(), self.greedy)
         if self.handover_share > 0:
             self._draw_handovers(starts)
 
@@ -203,6 +202,10 @@ class LedEpisodes:
         known = len(self._own_were_cut)
         return known >= self.returns.fewest and sum(self._own_were_cut) > self.largest_cut_share * known
 
+    def _draw_greedy(self) -> np.ndarray:
+        """Draw where the agent would act greedily, shape (n_envs,), bool; nowhere while its episodes are cut."""
+        return (self._generator.random(len(self.led)) < self.greedy_share) & (not self._are_cut())
+
     def _draw_handovers(self, starts: np.ndarray) -> None:
         """Draw how long the guide leads the episodes that begin; all to the end as long as it has led none."""
         self._handover = np.where(starts, np.inf, self._handover)
@@ -215,6 +218,5 @@ class LedEpisodes:
         """Leave the rest of these episodes to the agent, which acts greedily in some of them."""
         if where.any():
             self.led = self.led & ~where
-            drawn = self._generator.random(len(where)) < self.greedy_share
-            self.greedy = self.greedy | (where & drawn & (not self._are_cut()))
+            self.greedy = self.greedy | (where & self._draw_greedy())
         return where

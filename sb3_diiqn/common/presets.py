@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.inference import InferenceSettings
 
 _PAPER: dict[str, Any] = {
     "inference": "nearest",
@@ -50,10 +51,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-#: err_max where the nearest of the agent's transitions is all that tells an action.
-MAX_INFERENCE_ERROR = 0.03
-#: And where a network does, too: then only an equal transition is believed, but for rounding. Of float vectors the nearest is
-#: soon near enough, and of another action or with another reward all the same, since a step is small against the states.
+#: err_max where a network infers actions, too: then only an equal transition is believed, but for rounding. Of float vectors
+#: the nearest is soon near enough, and of another action or with another reward all the same: a step is small against states.
 MAX_INFERENCE_ERROR_BESIDE_A_NETWORK = 1e-4
 
 
@@ -71,5 +70,6 @@ def with_preset(preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
     filled = {name: chosen[name] if value is None and name in chosen else value for name, value in arguments.items()}
     if filled["max_inference_error"] is None:
         nearest = filled["inference"] == "nearest"
-        filled["max_inference_error"] = MAX_INFERENCE_ERROR if nearest else MAX_INFERENCE_ERROR_BESIDE_A_NETWORK
+        alone = InferenceSettings.max_inference_error
+        filled["max_inference_error"] = alone if nearest else MAX_INFERENCE_ERROR_BESIDE_A_NETWORK
     return filled

@@ -115,9 +115,8 @@ class BridgingKnowledge(ExpertKnowledge):
         bridged = self.bridged(indices)
         if not bridged.any():
             return plain
-        end = np.where(bridged, self.bridges.end_observation[indices], self.expert.observation_index[indices] + 1)
         return plain._replace(
-            next_observations=take(self.expert.observations, end),
+            next_observations=take(self.expert.observations, self._end_observations(indices)),
             rewards=np.where(bridged, self.bridges.reward[indices], plain.rewards),
             terminals=np.where(bridged, self.bridges.terminal[indices], plain.terminals),
             steps=np.where(bridged, self.bridges.length[indices], plain.steps),
