@@ -25,7 +25,9 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def measured(tmp_path: Path, *arguments: str) -> list[dict[str, Any]]:
     file = tmp_path / "rows.json"
-    assert main(["throughput", "--pairs", "2", "--steps", "40", "--json", str(file), *arguments]) == 0
+    assert (
+        main(["throughput", "--pairs", "2", "--steps", "40", "--training-steps", "400", "--json", str(file), *arguments]) == 0
+    )
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
@@ -42,6 +44,7 @@ def test_every_part_reports_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
         "matching": 1,
         "bridging": 2,
         "update": 1,
+        "networks": 1,
     }
     assert by_part["machine"][0]["cores"] >= 1
     for row in by_part["training"]:
@@ -56,6 +59,10 @@ def test_every_part_reports_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
     assert {row["buffer_size"] for row in by_part["bridging"]} == {10_000, 1_000_000}
     assert by_part["matching"][0]["recall"] == 1.0
     assert by_part["update"][0]["floor_ms"] > 0
+    networks = by_part["networks"][0]
+    assert networks["steps"] == 400
+    assert 0 < networks["learning_share"] < networks["share"] < 1
+    assert networks["share"] == pytest.approx(networks["learning_share"] + networks["asking_share"], abs=0.002)
     assert (tmp_path / "a.png").stat().st_size > 1000
     shown = capsys.readouterr().out
     assert all(f"\n{part}\n" in shown for part in command.PARTS)
@@ -69,7 +76,9 @@ def test_recordings_are_kept_where_they_are_wanted(tmp_path: Path) -> None:
     assert (tmp_path / "lander-50.npz").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("arguments", [["--pairs", "0"], ["--steps", "0"], ["--expert-size", "-1"], ["--n-envs", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["--pairs", "0"], ["--steps", "0"], ["--expert-size", "-1"], ["--n-envs", "0"], ["--training-steps", "0"]]
+)
 def test_impossible_numbers_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["throughput", *arguments]) == 2
     assert "must be at least" in capsys.readouterr().err

@@ -15,6 +15,7 @@ Parts (``--parts``, default: all):
 - ``bridging``: HADIIQN against DIIQN
 - ``matching``: matching alone, per agent transition, with its recall against comparing with every expert state
 - ``update``: one update alone, of DQN, of DIIQN, and of the network's own arithmetic
+- ``networks``: a whole training with ``preset="guided"``, and which share of it the inverse dynamics take
 
 The environments are MinAtar's (``breakout``, ``seaquest``, extra ``minatar``), a small lander with 8 numbers as observation
 (``lander``), and moving blocks on 84x84x4 images (``images``). Their experts are recorded by simple scripts.

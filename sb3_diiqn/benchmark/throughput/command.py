@@ -21,13 +21,14 @@ import torch
 
 from sb3_diiqn.benchmark.storage import write_text
 from sb3_diiqn.benchmark.tables import Table
+from sb3_diiqn.benchmark.throughput.networks import measure_networks
 from sb3_diiqn.benchmark.throughput.parts import measure_matching, measure_update
 from sb3_diiqn.benchmark.throughput.tasks import TASKS, record
 from sb3_diiqn.benchmark.throughput.training import compare_trainings
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert import ExpertObservations
 
-PARTS = ("training", "bridging", "matching", "update")
+PARTS = ("training", "bridging", "matching", "update", "networks")
 
 #: Size of the expert data of those parts that are not about size.
 USUAL_SIZE = 100_000
@@ -49,6 +50,7 @@ _SHOWN = {
         *("index_build_s", "expert_mb", "index_rss_mb"),
     ),
     "update": ("env", "batch", "expert_rows", "dqn_ms", "diiqn_ms", "floor_ms", "ratio", "ratio_min", "ratio_max"),
+    "networks": ("env", "expert_transitions", "steps", "steps_per_s", "share", "learning_share", "asking_share"),
 }
 
 
@@ -81,6 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure (default: all)")
     parser.add_argument("--pairs", type=int, default=5, help="measured in turns so many times (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=2000, help="environment steps in each turn (default: %(default)s)")
+    parser.add_argument(
+        "--training-steps",
+        nargs="+",
+        type=int,
+        default=[200_000],
+        help="environment steps of a whole training, for the part networks (default: %(default)s)",
+    )
     parser.add_argument("--device", default="cpu", help="where the networks are (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, one JSON object per line")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw speed over the size of the expert data there")
@@ -97,8 +106,8 @@ def run(options: argparse.Namespace) -> int:
     for name in ("pairs", "steps"):
         if getattr(options, name) < 1:
             raise ConfigurationError(f"--{name} {getattr(options, name)}: it must be at least 1")
-    if min(options.expert_size) < 0 or min(options.n_envs) < 1:
-        raise ConfigurationError("--expert-size must be at least 0 and --n-envs at least 1")
+    if min(options.expert_size) < 0 or min(options.n_envs) < 1 or min(options.training_steps) < 1:
+        raise ConfigurationError("--expert-size must be at least 0, --n-envs and --training-steps at least 1")
     rows = [{"part": "machine", **describe_machine()}]
     print(json.dumps(rows[0]))
     with tempfile.TemporaryDirectory() as temporary:
@@ -146,6 +155,9 @@ def _plan_of_usual_size(options: argparse.Namespace, task: str, size: int) -> It
         n_updates = max(1, options.steps // 20)
         arguments = {"n_rounds": options.pairs, "n_updates": n_updates, "device": options.device}
         yield Job("update", task, size, measure_update, arguments)
+    if "networks" in options.parts:
+        for n_steps in options.training_steps:
+            yield Job("networks", task, size, measure_networks, {"n_steps": n_steps, "device": options.device})
 
 
 def _training(
