@@ -64,21 +64,20 @@ class DemonstrationSettings:
 
 class AutomaticMargin:
     """
-    A margin that does not depend on the unit of the reward: four times the median absolute temporal-difference error of late.
+    A margin that does not depend on the unit of the reward: twice the mean absolute temporal-difference error of late.
 
-    Values are not known better than that: what is closer together may be in any order. A median, because the few large errors,
-    as of crashes, are what the loss itself can add to: a mean would rise with them, and the loss with it. The loss is
-    multiplied by the same number, up to 1: the gradient of the temporal-difference loss grows with the errors up to 1, that of
-    the margin loss does not.
+    Values are not known better than that: what is closer together may be in any order. The loss is multiplied by the same
+    number, up to 1: the gradient of the temporal-difference loss grows with the errors up to 1, that of the margin loss does
+    not.
     """
 
-    #: margin in median errors
-    factor = 4.0
-    #: weight of a new batch in the running mean of the batches' medians
+    #: margin in mean errors
+    factor = 2.0
+    #: weight of a new batch in the running mean
     step_size = 0.01
 
     def __init__(self) -> None:
-        self._median_error: float | None = None
+        self._mean_error: float | None = None
 
     def note(self, errors: th.Tensor) -> None:
         """
@@ -86,14 +85,14 @@ class AutomaticMargin:
 
         :param errors: absolute temporal-difference errors, shape (n,)
         """
-        error = float(errors.median())
-        before = error if self._median_error is None else self._median_error
-        self._median_error = before + self.step_size * (error - before)
+        error = float(errors.mean())
+        before = error if self._mean_error is None else self._mean_error
+        self._mean_error = before + self.step_size * (error - before)
 
     @property
     def margin(self) -> float:
         """The margin, 0 as long as nothing is known."""
-        return self.factor * (self._median_error or 0.0)
+        return self.factor * (self._mean_error or 0.0)
 
     @property
     def weight(self) -> float:

@@ -82,8 +82,7 @@ class DIIQN(ImplicitImitation, DQN):
         limit, it falls linearly to 0 over half of the training, with ``led_episodes`` sooner where these return less than
         the agent's own, and later where they clearly return more. 0 turns it off, as in the paper
     :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``:
-        four times the median temporal-difference error, which also scales the weight, so that the unit of the reward does not
-        matter
+        twice the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
     :param margin_filter: whether the margin loss, of expert and guide, leaves out the states at which the agent values an
         action of its own higher than theirs by more than the margin
     :param margin_priorities: whether the margin loss draws those expert transitions less often of which the agent has learned

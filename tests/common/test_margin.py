@@ -45,21 +45,14 @@ def test_where_all_actions_are_plausible_nothing_is_learned() -> None:
 def test_an_automatic_margin_follows_the_errors() -> None:
     margin = AutomaticMargin()
     assert (margin.margin, margin.weight) == (0.0, 0.0)
-    margin.note(th.tensor([0.1, 0.2, 0.9]))
-    assert margin.margin == pytest.approx(4 * 0.2)
+    margin.note(th.tensor([0.1, 0.3]))
+    assert margin.margin == pytest.approx(2 * 0.2)
     margin.note(th.tensor([1.2]))
-    assert margin.margin == pytest.approx(4 * (0.99 * 0.2 + 0.01 * 1.2))
+    assert margin.margin == pytest.approx(2 * (0.99 * 0.2 + 0.01 * 1.2))
     for _ in range(1000):
         margin.note(th.tensor([5.0, 5.0]))
-    assert margin.margin == pytest.approx(20.0, rel=1e-3)
+    assert margin.margin == pytest.approx(10.0, rel=1e-3)
     assert margin.weight == 1.0, "the gradient of the temporal-difference loss grows no further, either"
-
-
-def test_a_few_large_errors_do_not_raise_an_automatic_margin() -> None:
-    margin = AutomaticMargin()
-    for _ in range(1000):
-        margin.note(th.tensor([0.1, 0.1, 0.1, 100.0]))
-    assert margin.margin == pytest.approx(4 * 0.1)
 
 
 def test_a_margin_can_be_automatic() -> None:
