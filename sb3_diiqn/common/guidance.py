@@ -141,6 +141,15 @@ class ExpertGuidance:
         self.has_chosen = np.zeros(n_envs, dtype=bool)
         self._episode_start = np.ones(n_envs, dtype=bool)
 
+    def restart(self) -> None:
+        """Begin anew in all environments, which are reset, whatever was going on there."""
+        self._guided = np.zeros_like(self._guided)
+        self.has_chosen = np.zeros_like(self._guided)
+        self._episode_start = np.ones_like(self._guided)
+        self.follower.release(self._episode_start)
+        if self.leading is not None:
+            self.leading.restart()
+
     def remaining_exploration_rate(self, exploration_rate: float) -> float:
         """
         Compute the rate of random actions outside of guided stretches.

@@ -30,6 +30,7 @@ class ImplicitImitation(LearnedMetric):
 
     # of the host
     exploration_rate: float
+    learning_starts: int
     logger: Any
     max_grad_norm: Any
     num_timesteps: int
@@ -160,6 +161,20 @@ class ImplicitImitation(LearnedMetric):
 
     # --- collecting -------------------------------------------------------------------------------------------------
 
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> tuple[int, BaseCallback]:
+        # where the host resets the environments, in the middle of episodes
+        if self._guidance is not None and (reset_num_timesteps or self._last_obs is None):
+            self._guidance.restart()
+        arguments = (total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        return super()._setup_learn(*arguments)  # type: ignore[misc, no-any-return]
+
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -205,7 +220,9 @@ class ImplicitImitation(LearnedMetric):
             replay_buffer.note_guided(self._guidance.has_chosen)
             rewards = reward if self._vec_normalize_env is None else self._vec_normalize_env.get_original_reward()
             cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
-            self._guidance.note_step(rewards, dones, has_learned=self._n_updates > 0, cut=cut)
+            # in a second training the agent acts at random at first, too
+            has_learned = self._n_updates > 0 and self.num_timesteps >= self.learning_starts
+            self._guidance.note_step(rewards, dones, has_learned=has_learned, cut=cut)
 
     # --- what the callback asks for ---------------------------------------------------------------------------------
 

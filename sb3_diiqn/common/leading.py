@@ -151,6 +151,12 @@ class LedEpisodes:
         self._own_were_cut: deque[bool] = deque(maxlen=self.window)
         self._generator = np.random.default_rng(seed)
 
+    def restart(self) -> None:
+        """Forget the episodes that are under way: the environments are reset, and nobody knows what would have come of it."""
+        self.led[:] = self.greedy[:] = False
+        self._return[:], self._steps[:] = 0.0, 0
+        self._handover[:] = np.inf
+
     def begin(self, starts: np.ndarray, progress_remaining: float) -> None:
         """
         Draw who leads the episodes that begin.
