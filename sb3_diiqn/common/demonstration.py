@@ -101,9 +101,12 @@ class ExpertDemonstration(ExpertSide):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        has_network = self._settings(DemonstrationSettings).network_class is not None
+        self._settings(DemonstrationSettings)
         require(isinstance(self.double_q, bool), "double_q", self.double_q, "True or False")
-        alone = self.batch_size == 1 and has_network
+
+    def _refuse_impossible_combinations(self) -> None:
+        super()._refuse_impossible_combinations()
+        alone = self.batch_size == 1 and self._settings(DemonstrationSettings).network_class is not None
         require(not alone, "batch_size", self.batch_size, "at least 2 with a network as inference, which normalises batches")
 
     def _make_follower(self) -> Follower:

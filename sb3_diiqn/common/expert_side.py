@@ -71,10 +71,14 @@ class ExpertSide:
         self.expert_data = expert_data
         self.expert_reward = expert_reward
         self.preset = preset
-        for name, value in with_preset(preset, settings).items():
-            setattr(self, name, value)
+        # what the user said, None where it is left to the preset, and what came of it
+        self._given_settings, self._settings_in_use = settings, dict[str, Any]()
+        self._fill_in_preset()
         self._expert: ExpertObservations | None = None
         self._expert_content_hash: str | None = None
+        # where they were read from, and why they could not be, in a loaded model
+        self._expert_path: ExpertData = None
+        self._expert_problem: str | None = None
         self._n_stack: int | None = None
         self._guidance: ExpertGuidance | None = None
         self._confidence_statistics = ConfidenceStatistics()
@@ -94,6 +98,7 @@ class ExpertSide:
     # --- setting up -------------------------------------------------------------------------------------------------
 
     def _setup_model(self) -> None:
+        self._fill_in_preset()
         self._check_settings()
         self._expert = self._read_expert()
         if self._expert is None:
@@ -108,6 +113,14 @@ class ExpertSide:
         self.replay_buffer_class, self.policy_kwargs = users_class, users_kwargs
         self._guidance = self._make_guidance()
 
+    def _fill_in_preset(self) -> None:
+        """Set what is left to the preset, also where ``load`` was told to change the preset or other arguments."""
+        changed = {name: getattr(self, name) for name, value in self._settings_in_use.items() if getattr(self, name) != value}
+        self._given_settings = {**self._given_settings, **changed}
+        self._settings_in_use = with_preset(self.preset, self._given_settings)
+        for name, value in self._settings_in_use.items():
+            setattr(self, name, value)
+
     def _check_settings(self) -> None:
         self._settings(InferenceSettings)
         self._settings(GuidanceSettings)
@@ -119,17 +132,29 @@ class ExpertSide:
         return settings_class(**{field.name: getattr(self, field.name) for field in fields(settings_class)})  # type: ignore[arg-type]
 
     def _read_expert(self) -> ExpertObservations | None:
-        if self._expert_is_missing():
+        self._expert_problem = None
+        if self.expert_data is None or self._expert_is_missing():
             return None
-        data = self.expert_data
-        if data is None:
+        try:
+            data = load_expert(self.expert_data)
+            adapted = self._adapted(data)
+        except ExpertDataError as error:
+            # it is the saved model that names this file, and to predict it does not need it
+            if str(self.expert_data) != str(self._expert_path):
+                raise
+            self._expert_problem = str(error)
+            warnings.warn(f"the loaded model cannot learn, only predict, without its expert data: {error}", stacklevel=2)
             return None
-        data = load_expert(data)
+        self._expert_path = None if isinstance(self.expert_data, ExpertObservations) else self.expert_data
+        self._expert_content_hash = data.content_hash
+        return adapted
+
+    def _adapted(self, data: ExpertObservations) -> ExpertObservations:
+        """Bring expert data into the form of the environment's observation space."""
         if self._expert_content_hash not in {None, data.content_hash}:
             warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
         if self.expert_reward == "recorded" and data.rewards is None:
             raise ConfigurationError("expert_reward='recorded': the expert data has no rewards; use 'matched' or 'agent'")
-        self._expert_content_hash = data.content_hash
         if self.env is not None:
             # kept for a model that is loaded without an environment
             self._n_stack = _count_stacked_frames(self.env)
@@ -224,6 +249,7 @@ class ExpertSide:
         """Raise ``MissingExpertDataError`` if the model was loaded and the expert data it learned from is not there."""
         if self._expert is None and self._expert_content_hash is not None:
             reason = "none was given" if self.expert_data is None else f"{str(self.expert_data)!r} does not exist"
+            reason = self._expert_problem or reason
             raise MissingExpertDataError(
                 f"this model was trained with expert data {self._expert_content_hash[:12]}, and {reason}: "
                 "pass it when loading, as in load(path, env=env, expert_data=...)"

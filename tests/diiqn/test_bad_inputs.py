@@ -53,7 +53,6 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"greedy_episodes": 1.0}, "greedy_episodes=1.0.*at least 0 and below 1"),
     ({"greedy_episodes": -0.5}, "greedy_episodes=-0.5.*at least 0 and below 1"),
     ({"double_q": "no"}, "double_q='no'.*True or False"),
-    ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with a network"),
     ({"inference": dict}, "inference=.*dict.*or a class derived from InverseDynamics"),
     ({"handed_over_episodes": 1.0}, "handed_over_episodes=1.0.*at least 0 and below 1"),
     ({"guide_follows": "nearest"}, "guide_follows='nearest'.*one of 'next', 'shortest'"),
@@ -68,6 +67,7 @@ WITH_DATA: list[tuple[dict[str, Any], str]] = [
     ({"similarity_metric": lambda first, second: np.zeros(3)}, r"similarity_metric returned an array of shape \(3,\)"),
     ({"similarity_metric": lambda first, second: np.full((len(first), len(second)), 2.0)}, "similarity_metric returned"),
     ({"similarity_metric": lambda first, second: np.zeros((1, 1)), "look": "dict"}, "a callable is not supported for Dict"),
+    ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with a network"),
     ({"optimize_memory_usage": True}, "optimize_memory_usage=True.*leave it False"),
     (
         {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}},
@@ -103,6 +103,7 @@ def test_arguments_that_do_not_go_with_expert_data(arguments: dict[str, Any], fr
 def test_what_expert_data_forbids_is_allowed_without() -> None:
     kwargs = {"handle_timeout_termination": False}
     make(expert_data=None, optimize_memory_usage=True, replay_buffer_kwargs=kwargs).learn(40)
+    make(expert_data=None, batch_size=1).learn(40)
     assert type(make(expert_data=None, replay_buffer_class=UsersOwnBuffer).replay_buffer) is UsersOwnBuffer
 
 
