@@ -50,7 +50,11 @@ def with_fused_optimizer(policy_kwargs: dict[str, Any], policy_class: type[BaseP
     parameter = inspect.signature(policy_class.__init__).parameters.get("optimizer_class")
     if parameter is None or policy_kwargs.get("optimizer_class", parameter.default) is not th.optim.Adam:
         return policy_kwargs
-    arguments = policy_kwargs.get("optimizer_kwargs") or {}
+    given = policy_kwargs.get("optimizer_kwargs")
+    if given is None and not policy_class.__module__.startswith(("stable_baselines3.", "sb3_contrib.")):
+        # it may choose arguments itself where it is given none
+        return policy_kwargs
+    arguments = given or {}
     if {"fused", "foreach", "differentiable"} & arguments.keys():
         return policy_kwargs
     return {**policy_kwargs, "optimizer_kwargs": {**FUSED, **arguments}}

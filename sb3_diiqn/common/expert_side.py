@@ -22,6 +22,7 @@ from sb3_diiqn.common.presets import with_preset
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.storage import npz_path
+from sb3_diiqn.expert.types import arrays_of
 from sb3_diiqn.inference import ConfidenceStatistics, ExpertFollower, ExpertKnowledge, InferenceSettings
 
 ExpertData = ExpertObservations | str | os.PathLike[str] | None
@@ -158,7 +159,14 @@ class ExpertSide:
         if self.env is not None:
             # kept for a model that is loaded without an environment
             self._n_stack = _count_stacked_frames(self.env)
-        return data.adapted_to(self.observation_space, n_stack=self._n_stack)
+        adapted = data.adapted_to(self.observation_space, n_stack=self._n_stack)
+        if self.env is not None and self._n_stack is None and _size(adapted) != _size(data):
+            warnings.warn(
+                "consecutive frames of the expert data were stacked, to look as the environment's observations do, but it has "
+                "no VecFrameStack: if it does not stack frames otherwise, record the expert with the environment's wrappers",
+                stacklevel=2,
+            )
+        return adapted
 
     def _expert_is_missing(self) -> bool:
         """A loaded model predicts without its expert data; only learning needs it."""
@@ -303,6 +311,10 @@ def load_expert(data: ExpertObservations | str | os.PathLike[str]) -> ExpertObse
     if len(loaded) == 0:
         raise ExpertDataError(f"the expert data {loaded!r} has no transition: at least one is needed")
     return loaded
+
+
+def _size(data: ExpertObservations) -> int:
+    return sum(array[0].size for array in arrays_of(data.observations).values())
 
 
 def _count_stacked_frames(env: VecEnv) -> int | None:

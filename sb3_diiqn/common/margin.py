@@ -8,7 +8,7 @@ from typing import Literal
 import torch as th
 
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
-from sb3_diiqn.inference.settings import is_in, require
+from sb3_diiqn.inference.settings import is_in, require, require_count
 
 INFERENCES = ("nearest", "inverse_dynamics")
 
@@ -56,8 +56,7 @@ class DemonstrationSettings:
         require(is_in(self.margin_weight, 0), "margin_weight", self.margin_weight, "at least 0")
         positive = self.margin == "auto" or is_in(self.margin, 1e-12)
         require(positive, "margin", self.margin, "positive, or 'auto'")
-        whole = isinstance(self.margin_batch_size, int) and self.margin_batch_size >= 1
-        require(whole, "margin_batch_size", self.margin_batch_size, "a whole number of at least 1")
+        require_count("margin_batch_size", self.margin_batch_size)
         for name in ("margin_filter", "margin_priorities", "margin_vote", "imitate_guide"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
 

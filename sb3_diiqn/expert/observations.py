@@ -220,8 +220,10 @@ class ExpertObservations:
         if len(chosen) == 0:
             raise IndexError(f"The slice selects none of the {self.n_trajectories} trajectories")
         if chosen.step == 1:
-            return type(self)(*self._trajectory_range(chosen.start, chosen.stop))
-        return type(self)(*joining.concatenate(self._trajectory_range(number, number + 1) for number in chosen))
+            arrays = self._trajectory_range(chosen.start, chosen.stop)
+        else:
+            arrays = joining.concatenate(self._trajectory_range(number, number + 1) for number in chosen)
+        return type(self)(*arrays)._accepted_for(self._accepted_space)
 
     def _trajectory_range(self, start: int, stop: int) -> TrajectoryArrays:
         """The arrays of trajectories start to stop, as views."""
@@ -262,7 +264,7 @@ class ExpertObservations:
         raise AttributeError(f"ExpertObservations cannot be changed ('{name}' was to be set): make a new one")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, tuple(self._arrays())
+        return _restored, (self._accepted_space, *self._arrays())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ExpertObservations:
         return self  # nothing in it can change
@@ -302,13 +304,16 @@ class ExpertObservations:
         observations = adaptation.adapt(self._observations, observation_space, self.offsets, n_stack, check_range)
         if observations is self._observations and check_range:
             return self
-        adapted = type(self)(observations, self.offsets, self.terminated, self.rewards)
-        adapted.__dict__["_accepted_space"] = observation_space
-        return adapted
+        return type(self)(observations, self.offsets, self.terminated, self.rewards)._accepted_for(observation_space)
+
+    def _accepted_for(self, space: spaces.Space[Any] | None) -> ExpertObservations:
+        """Note, of an object that nobody else has yet, the space that it needs not be checked against any more."""
+        self.__dict__["_accepted_space"] = space
+        return self
 
 
-def _restored(*arrays: Any) -> ExpertObservations:
+def _restored(accepted_space: spaces.Space[Any] | None, *arrays: Any) -> ExpertObservations:
     """Unpickle without a second copy of the observations."""
     for array in arrays_of(arrays[0]).values():
         read_only(array)
-    return ExpertObservations(*arrays)
+    return ExpertObservations(*arrays)._accepted_for(accepted_space)

@@ -38,9 +38,9 @@ def write(path: str | os.PathLike[str], arrays: TrajectoryArrays) -> Path:
 
 
 def npz_path(path: str | os.PathLike[str]) -> Path:
-    """The path with ``.npz`` if it has no suffix."""
+    """The path with ``.npz`` if it has no suffix; a number is none, as in ``CartPole-v1-0.5``."""
     target = Path(path)
-    return target if target.suffix else target.with_name(target.name + ".npz")
+    return target if target.suffix and not target.suffix[1:].isdigit() else target.with_name(target.name + ".npz")
 
 
 @contextmanager

@@ -6,11 +6,14 @@ The paper normalises its distance and leaves the choice of it open. Which one is
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import uuid4
 
+import cloudpickle
 import numpy as np
 from gymnasium import spaces
 
@@ -233,6 +236,12 @@ class CustomDistance(Distance):
     def __init__(self, function: DistanceFunction, observation_shape: tuple[int, ...]) -> None:
         self.function = function
         self.observation_shape = observation_shape
+        self._kind = f"{type(self).__name__} {_fingerprint(function)}"
+
+    @property
+    def kind(self) -> str:
+        """Name of the function, by what it does: what was inferred with one does not hold by another."""
+        return self._kind
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Flatten, keeping the data type."""
@@ -284,6 +293,20 @@ class CustomDistance(Distance):
 
     def _restored(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(-1, *self.observation_shape)
+
+
+def _fingerprint(function: DistanceFunction) -> str:
+    """
+    Tell functions apart by their code and what it refers to.
+
+    At worst the same one looks like another, and matching is done again: one that cannot be saved is like no other.
+    """
+    try:
+        # once there and back: what is shared in memory only shows in the first bytes
+        restored = cloudpickle.loads(cloudpickle.dumps(function))
+        return hashlib.sha256(cloudpickle.dumps(restored)).hexdigest()
+    except Exception:  # whatever the objects that it refers to raise
+        return uuid4().hex
 
 
 def count_bits(words: np.ndarray) -> np.ndarray:

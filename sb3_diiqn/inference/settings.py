@@ -40,9 +40,10 @@ class InferenceSettings:
 
     def __post_init__(self) -> None:
         require(is_in(self.similarity_threshold, 0, 1), "similarity_threshold", self.similarity_threshold, "in [0, 1]")
-        _require_count("n_neighbors", self.n_neighbors)
+        require_count("n_neighbors", self.n_neighbors)
         require(is_in(self.usefulness_beta, TINY), "usefulness_beta", self.usefulness_beta, "positive")
-        _require_count("max_training_count", self.max_training_count)
+        whole = is_in(self.max_training_count, 1) and int(self.max_training_count) == self.max_training_count
+        require(whole, "max_training_count", self.max_training_count, "a whole number of at least 1")
         require(is_in(self.max_inference_error, TINY, 1), "max_inference_error", self.max_inference_error, "in (0, 1]")
 
 
@@ -75,11 +76,19 @@ class BridgingSettings:
             "a whole number from 1 to 255",
         )
         for name in ("infeasibility_evidence", "bridge_length", "bridge_gain", "bridge_patience"):
-            _require_count(name, getattr(self, name))
+            require_count(name, getattr(self, name))
 
 
-def _require_count(name: str, value: int) -> None:
-    require(is_in(value, 1) and int(value) == value, name, value, "a whole number of at least 1")
+def require_count(name: str, value: object) -> None:
+    """
+    Check an argument that is a count.
+
+    :param name: name of the argument
+    :param value: its value
+    :raises ConfigurationError: if it is no whole number of at least 1; a float is none
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    require(whole and is_in(value, 1), name, value, "a whole number of at least 1")
 
 
 def is_in(value: object, low: float, high: float = sys.float_info.max) -> bool:

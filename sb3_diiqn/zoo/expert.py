@@ -25,7 +25,6 @@ from sb3_diiqn.benchmark.jobs import Job, run_jobs
 from sb3_diiqn.benchmark.storage import read_json, write_json
 from sb3_diiqn.benchmark.suite import ExpertRecipe, parse_suite
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.expert.storage import npz_path
 from sb3_diiqn.record import make_environment, read_actions, record_expert, write_actions
 from sb3_diiqn.zoo.configurations import (
     EXPERT_FOLDER,
@@ -275,5 +274,5 @@ def main(arguments: Sequence[str]) -> None:
         **({"configuration": options.conf_file} if options.conf_file else {}),
     )
     path = options.output or ExpertFile(request.env_id, request.quality).path(options.folder)
-    path = npz_path(path)
+    path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
     print(describe(path, make_expert(request, path)))

@@ -1,17 +1,23 @@
-"""Loading where something has changed meanwhile: the file of the expert data, or arguments."""
+"""Loading where something has changed meanwhile: the expert data's file, arguments, the distance; and what is told of data."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
+from stable_baselines3.dqn.policies import DQNPolicy
 
-from sb3_diiqn import DIIQN
+from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.common.presets import PRESETS
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from tests.diiqn.test_saving import env, make, saved
-from tests.helpers import right_walks
+from tests.helpers import LENGTH, TINY, LineEnv, right_walks, walk
 
 
 @pytest.fixture
@@ -74,3 +80,54 @@ def test_a_preset_that_does_not_exist_is_refused_when_loading(tmp_path: Path) ->
     zip_path = saved(make(right_walks()), tmp_path)
     with pytest.raises(ConfigurationError, match="preset='telepathy'"):
         DIIQN.load(zip_path, env=env(), expert_data=right_walks(), preset="telepathy")
+
+
+def test_what_was_inferred_with_another_function_is_forgotten(tmp_path: Path) -> None:
+    def near(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.minimum(np.abs(first[:, None] - second[None]).max(axis=-1), 1.0)
+
+    data = ExpertObservations.from_trajectories([walk(range(3, LENGTH))])
+    model = make(data, similarity_metric=near).learn(100)
+    model.save_replay_buffer(tmp_path / "buffer")
+    before = model.replay_buffer.matched_share()
+    assert 0 < before < 1
+    for function, expected in ((near, before), (lambda first, second: near(first, second) / 100, 1)):
+        other = make(data, similarity_metric=function)
+        other.load_replay_buffer(tmp_path / "buffer")
+        assert other.replay_buffer.matched_share() == expected, "by a hundredth of the distance, everything is near"
+
+
+# --- what the data must look like ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stacking", [True, False])
+def test_frames_that_are_stacked_although_the_environment_does_not_are_warned_about(stacking: bool) -> None:
+    wide = spaces.Box(0, 255, (36, 36, 3), dtype=np.uint8)
+
+    class Colour(gymnasium.ObservationWrapper[Any, Any, Any]):
+        observation_space = wide
+
+        def observation(self, observation: np.ndarray) -> np.ndarray:
+            return np.repeat(observation, 3, axis=-1)
+
+    plain = DummyVecEnv([lambda: LineEnv("byte image") if stacking else Colour(LineEnv("byte image"))])
+    frames: Any = VecFrameStack(plain, 3) if stacking else plain
+    arguments = {**TINY, "policy_kwargs": {}, "expert_data": right_walks("byte image")}
+    if stacking:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            DIIQN("CnnPolicy", frames, **arguments)
+    else:
+        with pytest.warns(UserWarning, match="consecutive frames.*VecFrameStack"):
+            DIIQN("CnnPolicy", frames, **arguments)
+
+
+def test_a_policy_of_the_users_own_keeps_the_optimizer_arguments_that_it_has_where_none_are_given() -> None:
+    class Careful(DQNPolicy):
+        def __init__(self, *args: Any, optimizer_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+            given = {"eps": 1.5e-4} if optimizer_kwargs is None else optimizer_kwargs
+            super().__init__(*args, optimizer_kwargs=given, **kwargs)
+
+    for data in (None, right_walks()):
+        model = DIIQN(Careful, env(), **TINY, expert_data=data)
+        assert model.policy.optimizer.defaults["eps"] == 1.5e-4

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,6 +192,16 @@ def test_pickle_and_deepcopy(parts: list[Any]) -> None:
         assert again.content_hash == data.content_hash
         array = again.observations if isinstance(again.observations, np.ndarray) else next(iter(again.observations.values()))
         assert not array.flags.writeable
+
+
+def test_what_was_accepted_beyond_the_bounds_is_accepted_in_part_and_elsewhere() -> None:
+    space = spaces.Box(-1, 1, (1,), dtype=np.float32)
+    beyond = ExpertObservations.from_trajectories([np.full((3, 1), 2.0, dtype=np.float32)] * 4)
+    accepted = beyond.adapted_to(space, check_range=False)
+    for part in (accepted[1], accepted[:2], accepted[::2], pickle.loads(pickle.dumps(accepted)), copy.copy(accepted)):
+        assert part.adapted_to(space) is part
+    with pytest.raises(ExpertDataError, match="bounds"):
+        beyond[:2].adapted_to(space)
 
 
 def test_hash_sees_every_part() -> None:

@@ -53,6 +53,12 @@ def test_suffix_and_folders(tmp_path: Path) -> None:
     assert len(ExpertObservations.load(tmp_path / "expert.data")) == 5
 
 
+def test_a_number_is_no_suffix(tmp_path: Path) -> None:
+    assert some_data().save(tmp_path / "CartPole-v1-0.5") == tmp_path / "CartPole-v1-0.5.npz"
+    assert some_data().save(tmp_path / "CartPole-v1-0.25") == tmp_path / "CartPole-v1-0.25.npz"
+    assert len(ExpertObservations.load(tmp_path / "CartPole-v1-0.5")) == 5
+
+
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     path = some_data().save(tmp_path / "expert")

@@ -125,6 +125,12 @@ def test_bridges_of_another_length_are_refused_and_the_own_buffer_stays(tmp_path
     loaded.learn(40)
 
 
+def test_a_buffer_learned_with_other_data_is_named(tmp_path: Path) -> None:
+    saved(make().learn(60), tmp_path)
+    with pytest.raises(ExpertDataError, match=jumps().content_hash[:12]):
+        make(expert_data=jumps()[:1]).load_replay_buffer(tmp_path / "buffer")
+
+
 def test_a_buffer_of_diiqn_is_refused(tmp_path: Path) -> None:
     saved(DIIQN("MlpPolicy", line_env(), **CURIOUS, expert_data=jumps()).learn(60), tmp_path)
     model = make()

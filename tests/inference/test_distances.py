@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -353,6 +355,27 @@ def test_a_function_is_refused_for_dict_observations() -> None:
     space = spaces.Dict({"floats": FLOATS})
     with pytest.raises(ConfigurationError, match="a callable is not supported for Dict observations"):
         make_distance(city_blocks, space, {"floats": np.zeros((2, 3), dtype=np.float32)})
+
+
+def test_functions_are_told_apart_and_found_again_after_pickling() -> None:
+    def scaled(by: float) -> Any:
+        return lambda first, second: np.minimum(by * city_blocks(first, second), 1.0)
+
+    one, other = (CustomDistance(scaled(by), (3,)).kind for by in (0.5, 0.25))
+    assert one != other
+    assert CustomDistance(cloudpickle.loads(cloudpickle.dumps(scaled(0.5))), (3,)).kind == one
+
+
+def test_a_function_that_cannot_be_saved_is_like_no_other() -> None:
+    class Locked:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            return city_blocks(first, second)
+
+    function = Locked()
+    assert CustomDistance(function, (3,)).kind != CustomDistance(function, (3,)).kind
 
 
 def test_a_function_that_turns_bad_later_is_named() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sb3_diiqn.exceptions import ConfigurationError
@@ -22,6 +23,8 @@ NAN, INFINITY = float("nan"), float("inf")
         ("n_neighbors", -1),
         ("n_neighbors", 1.5),
         ("n_neighbors", "5"),
+        ("n_neighbors", 5.0),
+        ("n_neighbors", True),
         ("usefulness_beta", 0),
         ("usefulness_beta", -1.0),
         ("usefulness_beta", NAN),
@@ -43,6 +46,7 @@ def test_a_value_out_of_bounds_is_named(name: str, value: Any) -> None:
         ("similarity_threshold", 0),
         ("similarity_threshold", 1),
         ("n_neighbors", 1),
+        ("n_neighbors", np.int64(7)),
         ("usefulness_beta", 1e-3),
         ("max_training_count", 1),
         ("max_inference_error", 1),

@@ -83,6 +83,13 @@ def test_is_made_once(workplace: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "is not what" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["maze-0.5", "maze.data", "maze", "maze.npz"])
+def test_the_file_is_written_where_it_was_asked_for(workplace: Path, name: str) -> None:
+    assert expert("--env", MAZE, "--n-steps", 50, "-o", f"out/{name}") == 0
+    file = name if name.endswith(".npz") else f"{name}.npz"
+    assert len(ExpertObservations.load(workplace / "out" / file)) == 50
+
+
 def test_clipping_to_the_bounds() -> None:
     space = spaces.Box(-1, 1, (2,), dtype=np.float32)
     values = np.array([[0, 1], [0.5, -1], [1, 0]], dtype=np.float32)
