@@ -256,8 +256,8 @@ class ExpertSide:
     def _require_expert(self) -> None:
         """Raise ``MissingExpertDataError`` if the model was loaded and the expert data it learned from is not there."""
         if self._expert is None and self._expert_content_hash is not None:
-            reason = "none was given" if self.expert_data is None else f"{str(self.expert_data)!r} does not exist"
-            reason = self._expert_problem or reason
+            absent = "none was given" if self.expert_data is None else f"{str(self.expert_data)!r} does not exist"
+            reason = self._expert_problem or absent
             raise MissingExpertDataError(
                 f"this model was trained with expert data {self._expert_content_hash[:12]}, and {reason}: "
                 "pass it when loading, as in load(path, env=env, expert_data=...)"

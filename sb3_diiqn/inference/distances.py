@@ -302,7 +302,7 @@ def _fingerprint(function: DistanceFunction) -> str:
     At worst the same one looks like another, and matching is done again: one that cannot be saved is like no other.
     """
     try:
-        # once there and back: what is shared in memory only shows in the first bytes
+        # the user's own function, once there and back: what is shared in memory only shows in the first bytes
         restored = cloudpickle.loads(cloudpickle.dumps(function))
         return hashlib.sha256(cloudpickle.dumps(restored)).hexdigest()
     except Exception:  # whatever the objects that it refers to raise

@@ -291,20 +291,17 @@ class ExpertKnowledge:
         """
         if type(restored) is not type(self):
             raise ExpertDataError("the replay buffer was saved by another algorithm: load it into that one")
-        self._check_same_expert(restored)
+        if restored.content_hash != self.content_hash:
+            raise ExpertDataError(
+                f"the replay buffer was learned with expert data {restored.content_hash[:12]}, but the model has "
+                f"{self.content_hash[:12]}: pass the same expert data, or start with an empty replay buffer"
+            )
         restored.settings = self.settings
         comparable = self.compares_like(restored)
         restored._attach(self.expert, self.matcher)
         if not comparable:
             restored._reset()
         return restored
-
-    def _check_same_expert(self, restored: ExpertKnowledge) -> None:
-        if restored.content_hash != self.content_hash:
-            raise ExpertDataError(
-                f"the replay buffer was learned with expert data {restored.content_hash[:12]}, but the model has "
-                f"{self.content_hash[:12]}: pass the same expert data, or start with an empty replay buffer"
-            )
 
     def _reset(self) -> None:
         """Begin with empty tables of what observing agent transitions tells."""

@@ -42,6 +42,7 @@ class InferenceSettings:
         require(is_in(self.similarity_threshold, 0, 1), "similarity_threshold", self.similarity_threshold, "in [0, 1]")
         require_count("n_neighbors", self.n_neighbors)
         require(is_in(self.usefulness_beta, TINY), "usefulness_beta", self.usefulness_beta, "positive")
+        # a large number, which yml files like to write as a float
         whole = is_in(self.max_training_count, 1) and int(self.max_training_count) == self.max_training_count
         require(whole, "max_training_count", self.max_training_count, "a whole number of at least 1")
         require(is_in(self.max_inference_error, TINY, 1), "max_inference_error", self.max_inference_error, "in (0, 1]")

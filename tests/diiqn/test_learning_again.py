@@ -28,12 +28,10 @@ class Noting(ComparedReturns):
         self.noted.append(round(episode_return, 6))
 
 
-def make(learning_starts: int = 20, **settings: Any) -> tuple[DIIQN, Noting, Monitor[Any, Any]]:
+def make(learning_starts: int) -> tuple[DIIQN, Noting, Monitor[Any, Any]]:
     env = Monitor(LineEnv())
     fixed: dict[str, Any] = {"train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu", "greedy_episodes": 0.0}
-    model = DIIQN(
-        "MlpPolicy", env, expert_data=right_walks(), preset="guided", learning_starts=learning_starts, **(fixed | settings)
-    )
+    model = DIIQN("MlpPolicy", env, expert_data=right_walks(), learning_starts=learning_starts, **fixed)
     returns = Noting()
     assert model._guidance is not None
     assert model._guidance.leading is not None

@@ -20,11 +20,6 @@ from tests.diiqn.test_saving import env, make, saved
 from tests.helpers import LENGTH, TINY, LineEnv, right_walks, walk
 
 
-@pytest.fixture
-def data_file(tmp_path: Path) -> Path:
-    return right_walks().save(tmp_path / "expert.npz")
-
-
 @pytest.mark.parametrize("how", ["damaged", "another environment's"])
 def test_what_the_named_file_has_become_does_not_keep_a_loaded_model_from_predicting(
     tmp_path: Path, data_file: Path, how: str

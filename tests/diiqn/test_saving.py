@@ -24,11 +24,6 @@ OTHER_DATA = ExpertObservations.from_trajectories([walk(range(LENGTH - 1, -1, -1
 needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stable-Baselines3 has no n-step returns")
 
 
-@pytest.fixture
-def data_file(tmp_path: Path) -> Path:
-    return right_walks().save(tmp_path / "expert.npz")
-
-
 def make(expert_data: Any, look: str = "vector", n_envs: int = 1, **arguments: Any) -> DIIQN:
     policy = "MultiInputPolicy" if look == "dict" else "MlpPolicy"
     return DIIQN(policy, env(look, n_envs), **{**TINY, "expert_data": expert_data, **arguments})

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import torch as th
 
-from sb3_diiqn.benchmark.throughput.tasks import TASKS
-from sb3_diiqn.benchmark.throughput.training import SETTINGS
+from sb3_diiqn.benchmark.throughput.measuring import timed
+from sb3_diiqn.benchmark.throughput.training import make_model
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
-from sb3_diiqn.diiqn import DIIQN
 from sb3_diiqn.expert import ExpertObservations
 
 
@@ -51,7 +50,7 @@ def measure_networks(task: str, expert: ExpertObservations, n_steps: int, device
     """
     Train with ``preset="guided"``, once, and tell which share of the processor's time the inverse dynamics take.
 
-    :param task: key of :data:`TASKS`
+    :param task: key of :data:`~sb3_diiqn.benchmark.throughput.tasks.TASKS`
     :param expert: expert data
     :param n_steps: environment steps of the whole training: the networks learn ever more rarely
     :param device: where the networks are
@@ -59,13 +58,10 @@ def measure_networks(task: str, expert: ExpertObservations, n_steps: int, device
         estimates take
     """
     th.set_num_threads(1)
-    made = TASKS[task]
-    settings = {**SETTINGS, "exploration_fraction": 0.1, "policy_kwargs": dict(made.policy_kwargs), "device": device}
-    model = DIIQN(made.policy, made.make_env(), expert_data=expert, inference=TimedInverseDynamics, **settings)
-    start = time.process_time()
-    model.learn(n_steps)
-    total = time.process_time() - start
-    network: Any = model.inverse_dynamics
+    guided = {"preset": "guided", "inference": TimedInverseDynamics, "exploration_fraction": 0.1}
+    model: Any = make_model("diiqn", task, 1, expert, device=device, **guided)
+    total = timed(lambda: model.learn(n_steps)).cpu
+    network = model.inverse_dynamics
     shares = {f"{what}_share": round(seconds / total, 3) for what, seconds in network.seconds.items()}
     return {
         "env": task,

@@ -44,12 +44,12 @@ def make_model(name: str, task: str, n_envs: int, expert: ExpertObservations | N
     :param task: key of :data:`TASKS`
     :param n_envs: number of environments
     :param expert: for all but DQN
-    :param settings: arguments laid over :data:`SETTINGS`
+    :param settings: arguments laid over :data:`SETTINGS` and the published method's preset
     """
     env = make_vec_env(TASKS[task].make_env, n_envs=n_envs, seed=0)
-    # the published methods
+    # the published methods, if nothing else is said
     data = {} if name == "dqn" else {"expert_data": expert, "preset": "paper"}
-    arguments = {**SETTINGS, **settings, "policy_kwargs": dict(TASKS[task].policy_kwargs), **data}
+    arguments = {**SETTINGS, "policy_kwargs": dict(TASKS[task].policy_kwargs), **data, **settings}
     return ALGORITHMS[name](TASKS[task].policy, env, **arguments)
 
 
