@@ -21,7 +21,8 @@ Environment: TypeAlias = gym.Env[Any, Any]
 Policy: TypeAlias = Callable[[Any], Any]
 """From one observation to one action. If it has a method ``reset``, that is called before each episode."""
 
-ALGORITHM_PACKAGES = ("stable_baselines3", "sb3_contrib", "sb3_diiqn")
+# QRDIIQN is in a module of its own, which needs sb3-contrib
+ALGORITHM_MODULES = ("stable_baselines3", "sb3_contrib", "sb3_diiqn", "sb3_diiqn.diiqn.qrdiiqn")
 
 
 class ModelPolicy:
@@ -103,9 +104,9 @@ def find_algorithm(name: str) -> type[BaseAlgorithm]:
     :raises ConfigurationError: there is none
     """
     found: dict[str, type[BaseAlgorithm]] = {}
-    for package in ALGORITHM_PACKAGES:
+    for module in ALGORITHM_MODULES:
         try:
-            members = vars(importlib.import_module(package))
+            members = vars(importlib.import_module(module))
         except ImportError:
             continue
         found.update(

@@ -123,9 +123,9 @@ def test_image_models_and_original_images(monkeypatch: pytest.MonkeyPatch) -> No
     assert recording.expert_data.adapted_to(model.observation_space).observations.shape[1:] == (2, 36, 40)
 
 
-@pytest.mark.parametrize("name", ["dqn", "PPO", "qrdqn", "RecurrentPPO", "diiqn"])
+@pytest.mark.parametrize("name", ["dqn", "PPO", "qrdqn", "RecurrentPPO", "diiqn", "QRDIIQN"])
 def test_any_algorithm_by_name(tmp_path: Path, name: str) -> None:
-    if name in {"qrdqn", "RecurrentPPO"}:
+    if name in {"qrdqn", "RecurrentPPO", "QRDIIQN"}:
         pytest.importorskip("sb3_contrib")
     algorithm = find_algorithm(name)
     assert algorithm.__name__.lower() == name.lower()

@@ -88,8 +88,13 @@ def make_recorder(
     actions: np.ndarray | None = None,
 ) -> CurveRecorder:
     """Make the recorder for a training."""
-    greedy = GreedyEvaluation(lambda: make_environment(env_id, **env_kwargs), evaluation["episodes"], evaluation["max_steps"])
+    greedy = make_evaluation(env_id, env_kwargs, evaluation)
     return CurveRecorder(greedy, evaluation["every"], n_timesteps, None if actions is None else ActionAgreement(actions))
+
+
+def make_evaluation(env_id: str, env_kwargs: dict[str, Any], evaluation: dict[str, int]) -> GreedyEvaluation:
+    """Make what plays the greedy policy during a training."""
+    return GreedyEvaluation(lambda: make_environment(env_id, **env_kwargs), evaluation["episodes"], evaluation["max_steps"])
 
 
 def versions() -> dict[str, str]:

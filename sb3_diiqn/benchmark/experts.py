@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS, BASELINE, import_object
-from sb3_diiqn.benchmark.cell import make_recorder, versions
+from sb3_diiqn.benchmark.cell import make_evaluation, versions
 from sb3_diiqn.benchmark.curves import final_return
 from sb3_diiqn.benchmark.heartbeat import heartbeats
 from sb3_diiqn.benchmark.storage import read_json, write_json
@@ -44,8 +44,8 @@ def train_policy(recipe: ExpertRecipe, folder: Path) -> dict[str, Any]:
     model = make_model(
         BASELINE, settings["id"], settings["env_kwargs"], training["n_envs"], training["settings"], settings["seed"]
     )
-    evaluation = make_recorder(settings["id"], settings["env_kwargs"], training["evaluation"], training["n_timesteps"])
-    recorder = _CheckpointRecorder(evaluation.evaluation, evaluation.every, training)
+    evaluation = make_evaluation(settings["id"], settings["env_kwargs"], training["evaluation"])
+    recorder = _CheckpointRecorder(evaluation, training["evaluation"]["every"], training)
     path.parent.mkdir(parents=True, exist_ok=True)
     with heartbeats(path.with_suffix(".running"), lambda: recorder.num_timesteps):
         model.learn(training["n_timesteps"], callback=recorder)

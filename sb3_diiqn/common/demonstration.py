@@ -275,14 +275,12 @@ class ExpertDemonstration(ExpertSide):
         estimated = None
         if self.inverse_dynamics is not None:
             estimated = self.inverse_dynamics.likelihoods(observations, next_observations)
-        knowledge: Any = self.knowledge
-        return np.asarray(knowledge.action_probabilities(indices, self._n_actions(), estimated))
+        return np.asarray(self.replay_buffer.knowledge.action_probabilities(indices, self._n_actions(), estimated))
 
     def _voted_probabilities(self, indices: np.ndarray) -> np.ndarray:
-        knowledge: Any = self.knowledge
         network = self.inverse_dynamics
         estimated = None if network is None else lambda transitions: network.likelihoods(*self._expert_tensors(transitions))
-        return np.asarray(knowledge.voted_probabilities(indices, self._n_actions(), estimated))
+        return np.asarray(self.replay_buffer.knowledge.voted_probabilities(indices, self._n_actions(), estimated))
 
     def _expert_tensors(self, indices: np.ndarray) -> tuple[TensorObservations, TensorObservations]:
         tensors: tuple[TensorObservations, TensorObservations]

@@ -9,9 +9,11 @@ import warnings
 from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
+import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_wrapper
 
 from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward
@@ -27,6 +29,7 @@ from sb3_diiqn.inference import ConfidenceStatistics, ExpertFollower, ExpertKnow
 
 ExpertData = ExpertObservations | str | os.PathLike[str] | None
 Settings = TypeVar("Settings")
+SelfExpertSide = TypeVar("SelfExpertSide", bound="ExpertSide")
 
 
 class ExpertSide:
@@ -116,7 +119,9 @@ class ExpertSide:
 
     def _fill_in_preset(self) -> None:
         """Set what is left to the preset, also where ``load`` was told to change the preset or other arguments."""
-        changed = {name: getattr(self, name) for name, value in self._settings_in_use.items() if getattr(self, name) != value}
+        told = self.__dict__.pop("_told_to_load", {})
+        present = {name: getattr(self, name) for name in self._settings_in_use}
+        changed = {name: value for name, value in present.items() if name in told or value != self._settings_in_use[name]}
         self._given_settings = {**self._given_settings, **changed}
         self._settings_in_use = with_preset(self.preset, self._given_settings)
         for name, value in self._settings_in_use.items():
@@ -169,7 +174,7 @@ class ExpertSide:
         return adapted
 
     def _expert_is_missing(self) -> bool:
-        """A loaded model predicts without its expert data; only learning needs it."""
+        """Tell whether a loaded model's expert data is absent; it predicts without, only learning needs it."""
         if self._expert_content_hash is None or isinstance(self.expert_data, ExpertObservations):
             return False
         if self.expert_data is None:
@@ -265,6 +270,36 @@ class ExpertSide:
 
     # --- saving and loading -----------------------------------------------------------------------------------------
 
+    @classmethod
+    def load(
+        cls: type[SelfExpertSide],
+        path: str | pathlib.Path | io.BufferedIOBase,
+        env: GymEnv | None = None,
+        device: th.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **kwargs: Any,
+    ) -> SelfExpertSide:
+        """
+        Load a model, as Stable-Baselines3 does. Of its arguments, those that are given here hold, the others as they were.
+
+        :param path: file that ``save`` wrote
+        :param env: see Stable-Baselines3, as all that follows
+        :param device: where the model runs
+        :param custom_objects: what takes the place of saved objects
+        :param print_system_info: whether to print with what it was saved
+        :param force_reset: whether to reset the environment before learning
+        :param kwargs: arguments of the constructor, such as ``expert_data``
+        :return: the model; without its expert data it predicts, but does not learn
+        :raises ConfigurationError: if an argument is out of range
+        :raises ExpertDataError: if the expert data does not fit
+        """
+        told = frozenset(kwargs)
+        return super().load(  # type: ignore[misc, no-any-return]
+            path, env, device, custom_objects, print_system_info, force_reset, **kwargs, _told_to_load=told
+        )
+
     def _excluded_save_params(self) -> list[str]:
         excluded = [*super()._excluded_save_params(), "_expert", "_guidance", "_confidence_statistics"]  # type: ignore[misc]
         return excluded if isinstance(self.expert_data, (str, os.PathLike)) else [*excluded, "expert_data"]
@@ -305,12 +340,9 @@ def load_expert(data: ExpertObservations | str | os.PathLike[str]) -> ExpertObse
     Load expert data, if they are in a file.
 
     :param data: expert data or the path of a file
-    :raises ExpertDataError: if they are damaged or empty
+    :raises ExpertDataError: if they are damaged
     """
-    loaded = data if isinstance(data, ExpertObservations) else ExpertObservations.load(data)
-    if len(loaded) == 0:
-        raise ExpertDataError(f"the expert data {loaded!r} has no transition: at least one is needed")
-    return loaded
+    return data if isinstance(data, ExpertObservations) else ExpertObservations.load(data)
 
 
 def _size(data: ExpertObservations) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch as th
@@ -19,6 +19,8 @@ from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.learned_metric import LearnedMetric
 from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of
 from sb3_diiqn.expert import Observations
+
+SelfImplicitImitation = TypeVar("SelfImplicitImitation", bound="ImplicitImitation")
 
 
 class ImplicitImitation(LearnedMetric):
@@ -41,6 +43,33 @@ class ImplicitImitation(LearnedMetric):
     _vec_normalize_env: VecNormalize | None
 
     # --- learning ---------------------------------------------------------------------------------------------------
+
+    def learn(
+        self: SelfImplicitImitation,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> SelfImplicitImitation:
+        """
+        Learn from the environment and the expert data. Takes the host's arguments.
+
+        :param total_timesteps: number of steps of all environments together
+        :param callback: called at every step
+        :param log_interval: number of episodes between two logs
+        :param tb_log_name: name of the run for TensorBoard, default: that of the class
+        :param reset_num_timesteps: whether to count steps from 0
+        :param progress_bar: whether to show one
+        :return: the model
+        :raises MissingExpertDataError: if the model was loaded and its expert data is not there
+        """
+        self._require_expert()
+        name = tb_log_name or type(self).__name__
+        return super().learn(  # type: ignore[misc, no-any-return]
+            total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
+        )
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if self._expert is not None:
@@ -127,9 +156,8 @@ class ImplicitImitation(LearnedMetric):
         row = np.arange(len(expert.indices))
         expert_value = values[row, expert.actions[:, 0].cpu().numpy()]
         agent_value = values[row, agent_actions[expert.rows, 0]]
-        knowledge: Any = self.knowledge
-        confidence = knowledge.confidence(expert.indices, expert_value, agent_value)
-        knowledge.count_training(expert.indices)
+        confidence = self.replay_buffer.knowledge.confidence(expert.indices, expert_value, agent_value)
+        self.replay_buffer.knowledge.count_training(expert.indices)
         self._confidence_statistics.add(confidence, len(agent_actions))
         return np.asarray(confidence.phi)
 

@@ -64,7 +64,7 @@ def with_preset(preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
     :param arguments: the user's arguments
     :raises ConfigurationError: if there is no such preset
     """
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigurationError(f"preset={preset!r}: it must be one of {', '.join(map(repr, PRESETS))}")
     chosen = PRESETS[preset]
     filled = {name: chosen[name] if value is None and name in chosen else value for name, value in arguments.items()}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import torch as th
 from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, Schedule
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn.common.buffers import ExpertReward, TensorObservations
@@ -17,8 +17,6 @@ from sb3_diiqn.common.imitation import ImplicitImitation
 from sb3_diiqn.common.margin import Inference, Margin
 from sb3_diiqn.common.transitions import Batch, Learning, with_further
 from sb3_diiqn.inference import DistanceFunction
-
-SelfDIIQN = TypeVar("SelfDIIQN", bound="DIIQN")
 
 
 class DIIQN(ImplicitImitation, DQN):
@@ -211,24 +209,6 @@ class DIIQN(ImplicitImitation, DQN):
         )
         if _init_setup_model:
             self._setup_model()
-
-    def learn(
-        self: SelfDIIQN,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int = 4,
-        tb_log_name: str = "DIIQN",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> SelfDIIQN:
-        """
-        Learn from the environment and the expert data. Takes DQN's arguments.
-
-        :return: the model
-        :raises MissingExpertDataError: if the model was loaded and its expert data is not there
-        """
-        self._require_expert()
-        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> Learning:
         with th.no_grad():

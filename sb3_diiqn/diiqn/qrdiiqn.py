@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypeVar
+from typing import Any
 
 import torch as th
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.common.imitation import ImplicitImitation
@@ -19,8 +19,6 @@ try:
     from sb3_contrib.qrdqn.policies import QRDQNPolicy
 except ImportError as error:
     raise MissingDependencyError("sb3_contrib", "contrib") from error
-
-SelfQRDIIQN = TypeVar("SelfQRDIIQN", bound="QRDIIQN")
 
 #: DIIQN's own arguments, which are keyword-only there.
 _IMITATION_ARGUMENTS = [
@@ -57,24 +55,6 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         self._set_imitation_arguments(**imitation)
         if _init_setup_model:
             self._setup_model()
-
-    def learn(
-        self: SelfQRDIIQN,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int = 4,
-        tb_log_name: str = "QRDIIQN",
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> SelfQRDIIQN:
-        """
-        Learn from the environment and the expert data. Takes QRDQN's arguments.
-
-        :return: the model
-        :raises MissingExpertDataError: if the model was loaded and its expert data is not there
-        """
-        self._require_expert()
-        return super().learn(total_timesteps, callback, log_interval, tb_log_name, reset_num_timesteps, progress_bar)
 
     def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> Learning:
         with th.no_grad():

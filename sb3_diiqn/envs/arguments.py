@@ -57,8 +57,8 @@ def check_action(action: Any, n_actions: int) -> int:
 
     :param action: what the policy gave, an int or a NumPy integer
     :param n_actions: number of actions
-    :raises ConfigurationError: if it is outside ``[0, n_actions)``
+    :raises ConfigurationError: if it is no whole number in ``[0, n_actions)``
     """
-    if not 0 <= action < n_actions:
+    if action != int(action) or not 0 <= action < n_actions:
         raise ConfigurationError(f"action={action!r} must be a whole number from 0 to {n_actions - 1}.")
     return int(action)

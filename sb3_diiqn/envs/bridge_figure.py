@@ -6,7 +6,7 @@ import numpy as np
 
 from sb3_diiqn.envs.maze2d import Maze2D
 from sb3_diiqn.envs.moves import Cell
-from sb3_diiqn.envs.rendering import draw_disc, draw_maze
+from sb3_diiqn.envs.rendering import GOAL, draw_disc, draw_maze
 from sb3_diiqn.exceptions import ConfigurationError, MissingDependencyError
 from sb3_diiqn.ha_diiqn import HADIIQN
 from sb3_diiqn.inference import NO_ACTION, Feasibility
@@ -25,7 +25,6 @@ _LABELS = {
 # Okabe and Ito's colours, which colour-blind readers can tell apart
 _COLOURS = {Feasibility.UNKNOWN: "#999999", Feasibility.FEASIBLE: "#0072B2", Feasibility.INFEASIBLE: "#D55E00"}
 _BRIDGE = "#009E73"
-_GOAL = (80, 170, 90)
 
 
 def draw_bridges(model: HADIIQN, maze: Maze2D, trajectory: int = 0) -> Figure:
@@ -47,7 +46,7 @@ def draw_bridges(model: HADIIQN, maze: Maze2D, trajectory: int = 0) -> Figure:
     figure = Figure(figsize=(0.45 * columns + 3.2, 0.45 * rows), layout="constrained")
     axes = figure.add_subplot()
     _draw_background(axes, maze)
-    drawn: dict[str, None] = {}
+    drawn: set[str] = set()
     for transition in np.flatnonzero(expert.trajectory_index == trajectory):
         here, there = maze.cell_of(np.asarray(expert.current(transition))), maze.cell_of(np.asarray(expert.next(transition)))
         feasibility = Feasibility(found["feasibility"][transition])
@@ -62,7 +61,7 @@ def draw_bridges(model: HADIIQN, maze: Maze2D, trajectory: int = 0) -> Figure:
 def _draw_background(axes: Axes, maze: Maze2D) -> None:
     picture = draw_maze(maze.layout)
     goal_row, goal_column = maze.layout.goal
-    draw_disc(picture, (goal_row + 0.5, goal_column + 0.5), 0.3, _GOAL)
+    draw_disc(picture, (goal_row + 0.5, goal_column + 0.5), 0.3, GOAL)
     rows, columns = maze.layout.walls.shape
     axes.imshow(picture, extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), interpolation="nearest")
     axes.set_axis_off()
@@ -83,11 +82,11 @@ def _draw_arrow(axes: Axes, cells: list[Cell], colour: str, label: str | None, o
         axes.plot(columns[-1], rows[-1], "o", color=colour, markersize=3)
 
 
-def _once(label: str, drawn: dict[str, None]) -> str | None:
+def _once(label: str, drawn: set[str]) -> str | None:
     """Return a label the first time it is asked for."""
     if label in drawn:
         return None
-    drawn[label] = None
+    drawn.add(label)
     return label
 
 

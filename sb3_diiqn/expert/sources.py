@@ -75,7 +75,7 @@ def _load_minari(dataset_id: str) -> Any:
 def read_replay_buffer(buffer: Any) -> TrajectoryArrays:
     """A replay buffer of Stable-Baselines3. See :meth:`ExpertObservations.from_replay_buffer`."""
     shares_memory = bool(getattr(buffer, "optimize_memory_usage", False))
-    names = ["observations", "dones", "rewards", "pos", "full", *([] if shares_memory else ["next_observations"])]
+    names = ["observations", "dones", "rewards", "pos", "full", *([] if shares_memory else ["next_observations", "timeouts"])]
     missing = [name for name in names if not hasattr(buffer, name)]
     if missing:
         raise ExpertDataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -114,3 +115,17 @@ class HADIIQN(DIIQN):
             gamma=self.gamma,
             cache_path=self._index_cache_path(),
         )
+
+
+def _signature() -> inspect.Signature:
+    """Join the arguments of DIIQN, with the defaults that they have here, and those that are added."""
+    of_diiqn, added = (inspect.signature(of.__init__).parameters.values() for of in (DIIQN, HADIIQN))
+    changed = {"preset": "bridging", "guide": "matching"}
+    known = [parameter.replace(default=changed.get(parameter.name, parameter.default)) for parameter in of_diiqn]
+    names = {parameter.name for parameter in known}
+    own = [parameter for parameter in added if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in names]
+    return inspect.Signature([*known, *own])
+
+
+# for help(), and for whoever asks which arguments there are
+HADIIQN.__init__.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -30,6 +30,9 @@ ROUNDING = 1e-6
 #: Name of the metric that is learned beside, see :mod:`sb3_diiqn.inference.embedding`.
 LEARNED = "learned"
 
+#: All metrics that have a name.
+METRICS = ("auto", LEARNED, "jaccard", "absolute", "range", "mismatch")
+
 DistanceFunction = Callable[[Any, Any], np.ndarray]
 
 
@@ -329,6 +332,7 @@ def make_distance(metric: str | DistanceFunction, space: spaces.Space[Any], obse
     :param observations: the expert's observations, from which ``"range"`` takes its ranges
     :raises ConfigurationError: if the metric is unknown or does not fit the space
     """
+    check_metric(metric)
     if isinstance(space, spaces.Dict):
         if not isinstance(observations, Mapping):
             raise ConfigurationError(f"expected expert observations with the keys {sorted(space.spaces)}")
@@ -344,21 +348,27 @@ def make_distance(metric: str | DistanceFunction, space: spaces.Space[Any], obse
     return _named_distance(_default_metric(space) if metric in {"auto", LEARNED} else metric, space, observations)
 
 
+def check_metric(metric: object) -> None:
+    """
+    Check a metric as far as it can be checked without expert data.
+
+    :param metric: one of :data:`METRICS`, or a callable
+    :raises ConfigurationError: if it is neither
+    """
+    if not callable(metric) and not (isinstance(metric, str) and metric in METRICS):
+        names = ", ".join(map(repr, METRICS))
+        raise ConfigurationError(f"similarity_metric={metric!r} is unknown; use one of {names}, or a callable")
+
+
 def _named_distance(metric: str, space: spaces.Space[Any], observations: np.ndarray) -> Distance:
     if metric == "jaccard":
         return JaccardDistance()
     if metric == "mismatch":
         return MismatchDistance()
-    if metric in {"absolute", "range"} and not isinstance(space, spaces.Box):
+    if not isinstance(space, spaces.Box):
         raise ConfigurationError(f"similarity_metric={metric!r} needs a Box observation space, got {space}; use 'auto'")
-    if isinstance(space, spaces.Box):
-        if metric == "range":
-            return RangeDistance.from_expert(observations, space)
-        if metric == "absolute":
-            return ScaledAbsoluteDistance(_finite_width(space))
-    raise ConfigurationError(
-        f"similarity_metric={metric!r} is unknown; use 'auto', 'learned', 'jaccard', 'absolute', 'range', 'mismatch' or a "
-        "callable"
+    return (
+        RangeDistance.from_expert(observations, space) if metric == "range" else ScaledAbsoluteDistance(_finite_width(space))
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.inference.distances import DistanceFunction
+from sb3_diiqn.inference.distances import DistanceFunction, check_metric
 
 #: The smallest positive number, for bounds that are not themselves allowed values.
 TINY = sys.float_info.min
@@ -39,6 +39,7 @@ class InferenceSettings:
     max_inference_error: float = 0.03
 
     def __post_init__(self) -> None:
+        check_metric(self.similarity_metric)
         require(is_in(self.similarity_threshold, 0, 1), "similarity_threshold", self.similarity_threshold, "in [0, 1]")
         require_count("n_neighbors", self.n_neighbors)
         require(is_in(self.usefulness_beta, TINY), "usefulness_beta", self.usefulness_beta, "positive")
@@ -88,19 +89,18 @@ def require_count(name: str, value: object) -> None:
     :param value: its value
     :raises ConfigurationError: if it is no whole number of at least 1; a float is none
     """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    require(whole and is_in(value, 1), name, value, "a whole number of at least 1")
+    require(isinstance(value, (int, np.integer)) and is_in(value, 1), name, value, "a whole number of at least 1")
 
 
 def is_in(value: object, low: float, high: float = sys.float_info.max) -> bool:
     """
-    Tell whether something is a finite number within bounds.
+    Tell whether something is a finite number within bounds; True and False are none.
 
     :param value: anything
     :param low: smallest allowed value
     :param high: largest allowed value
     """
-    return isinstance(value, (int, float, np.number)) and low <= float(value) <= high
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and low <= float(value) <= high
 
 
 def require(condition: bool, name: str, value: object, expected: str) -> None:

@@ -12,10 +12,11 @@ import pytest
 from sb3_diiqn.benchmark.__main__ import main
 from sb3_diiqn.benchmark.throughput import command
 from sb3_diiqn.benchmark.throughput.measuring import Times, in_turns, median_rate, ratios
-from sb3_diiqn.benchmark.throughput.tasks import TASKS, record
+from sb3_diiqn.benchmark.throughput.tasks import TASKS, Task, record
 from sb3_diiqn.benchmark.throughput.training import recall
 from sb3_diiqn.inference import ExpertKnowledge, InferenceSettings
 from sb3_diiqn.inference.index import Hits
+from tests.helpers import RIGHT, LineEnv
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +94,16 @@ def test_recordings_are_what_the_environment_shows(task: str) -> None:
     assert expert.adapted_to(env.observation_space) is expert
     first, _ = env.reset(seed=0)
     np.testing.assert_array_equal(expert.observations[0], first)
+
+
+@pytest.mark.parametrize(
+    ("time_limit", "n_transitions", "terminated"),
+    [(20, 12, [True, True, False]), (20, 10, [True, True]), (3, 6, [False, False]), (3, 7, [False, False, False])],
+)
+def test_only_what_really_ended_is_recorded_as_an_end(time_limit: int, n_transitions: int, terminated: list[bool]) -> None:
+    """Five steps lead to the end of the line."""
+    task = Task(lambda: LineEnv(time_limit=time_limit), "MlpPolicy", {}, lambda *_: RIGHT)
+    assert record(task, n_transitions).terminated.tolist() == terminated
 
 
 def test_rounds_go_in_turns() -> None:

@@ -326,12 +326,6 @@ def test_some_episodes_are_guided_and_some_are_not() -> None:
     assert 0.3 < straight[20:].mean() < 0.7
 
 
-def test_without_guidance_it_explores_as_dqn_does() -> None:
-    """Compared with DQN itself in the tests of DIIQN without expert data, and with data that matches nothing."""
-    model = DIIQN("MlpPolicy", LineEnv(), **TINY, expert_data=right_walks(), preset="paper", guidance_share=0.0)
-    assert model._guidance is None
-
-
 def test_guidance_that_finds_no_match_leaves_the_exploration_as_it_was() -> None:
     """Exploration at a rate of 1: all actions are random, or the expert's if there is one."""
     backwards = ExpertObservations.from_trajectories([walk([LENGTH - 1] * 3)])

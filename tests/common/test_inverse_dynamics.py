@@ -17,13 +17,13 @@ STEPS = th.tensor([[0.0, 0.0], [0.01, 0.0], [0.0, -0.01]])
 
 
 def walks(
-    n: int, seed: int, steps: th.Tensor = STEPS, likes: tuple[float, ...] = (1.0,) * N_ACTIONS
+    n: int, seed: int, steps: th.Tensor = STEPS, likes: tuple[float, ...] = (1.0,) * N_ACTIONS, spread: float = 0.001
 ) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
     """Small steps in a large plane, with a little noise, by an agent that likes some actions more than others."""
     generator = th.Generator().manual_seed(seed)
     observations = 10 * th.rand((n, 2), generator=generator)
     actions = th.multinomial(th.tensor(likes), n, replacement=True, generator=generator)[:, None]
-    noise = 0.001 * th.randn((n, 2), generator=generator)
+    noise = spread * th.randn((n, 2), generator=generator)
     return observations, actions, observations + steps[actions[:, 0]] + noise
 
 
@@ -56,6 +56,22 @@ def test_actions_of_equal_effect_are_equally_likely(likes: tuple[float, ...]) ->
     still = actions[:, 0].numpy() < 2
     np.testing.assert_allclose(likelihoods[still].mean(axis=0), [0.5, 0.5, 0], atol=0.1)
     assert likelihoods[~still, 2].mean() > 0.9
+
+
+@pytest.mark.parametrize("likes", [(1.0, 1.0, 1.0), (6.0, 1.0, 3.0)])
+def test_estimates_are_calibrated(likes: tuple[float, ...]) -> None:
+    """Where noise hides which step was taken, they are Bayes' posterior, and right as often as they expect to be."""
+    spread = 0.006
+    observations, actions, following = walks(3000, 10_000, STEPS, likes, spread)
+    network = trained(PLANE, 1500, STEPS, likes, spread)
+    evidence = -((following - observations)[:, None] - STEPS).square().sum(dim=2) / (2 * spread**2)
+    posterior = th.softmax(evidence + th.log(th.tensor(likes)), dim=1).numpy()
+    probabilities = network.probabilities(observations, following)
+    assert np.abs(probabilities - posterior).mean() < 0.04
+    assert np.abs(network.likelihoods(observations, following) - th.softmax(evidence, dim=1).numpy()).mean() < 0.04
+    correct = probabilities.argmax(axis=1) == actions[:, 0].numpy()
+    assert correct.mean() < 0.8, "it is not possible to be sure"
+    assert correct.mean() == pytest.approx(probabilities.max(axis=1).mean(), abs=0.03)
 
 
 def test_what_the_agent_likes_to_do_here_or_there_says_nothing_either() -> None:

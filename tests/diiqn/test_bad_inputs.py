@@ -57,6 +57,11 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"handed_over_episodes": 1.0}, "handed_over_episodes=1.0.*at least 0 and below 1"),
     ({"guide_follows": "nearest"}, "guide_follows='nearest'.*one of 'next', 'shortest'"),
     ({"guide": "teacher"}, "guide='teacher'.*one of 'matching', 'clone', 'both'"),
+    ({"guidance_share": True}, r"guidance_share=True.*in \[0, 1\]"),
+    ({"margin_weight": True}, "margin_weight=True.*at least 0"),
+    ({"preset": ["paper"]}, r"preset=\['paper'\].*one of 'paper'"),
+    ({"similarity_metric": "jacard"}, "similarity_metric='jacard' is unknown.*'jaccard'"),
+    ({"similarity_metric": ["auto"]}, r"similarity_metric=\['auto'\] is unknown"),
 ]
 
 WITH_DATA: list[tuple[dict[str, Any], str]] = [
@@ -71,6 +76,10 @@ WITH_DATA: list[tuple[dict[str, Any], str]] = [
     ({"optimize_memory_usage": True}, "optimize_memory_usage=True.*leave it False"),
     (
         {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}},
+        "optimize_memory_usage=True.*leave it False",
+    ),
+    (
+        {"replay_buffer_kwargs": {"optimize_memory_usage": True, "handle_timeout_termination": False}},
         "optimize_memory_usage=True.*leave it False",
     ),
     (
@@ -169,7 +178,7 @@ def test_a_file_with_no_trajectory(tmp_path: Path) -> None:
 def test_a_space_that_cannot_be_compared() -> None:
     env = LineEnv()
     env.observation_space = spaces.Tuple([spaces.Discrete(3)])
-    with pytest.raises((DIIQNError, NotImplementedError)):
+    with pytest.raises(ExpertDataError, match=r"Tuple.*not supported: expected Box, Discrete"):
         DIIQN("MlpPolicy", env, **TINY, expert_data=right_walks())
 
 
@@ -178,11 +187,6 @@ def test_data_that_the_user_adapted_without_the_bounds_is_accepted() -> None:
     data = states(1.5)
     adapted = data.adapted_to(LineEnv().observation_space, check_range=False)
     make(expert_data=adapted).learn(40)
-
-
-def test_memory_optimisation_through_the_buffers_own_arguments() -> None:
-    with pytest.raises((ConfigurationError, TypeError)):
-        make(replay_buffer_kwargs={"optimize_memory_usage": True, "handle_timeout_termination": False})
 
 
 @needs_n_steps

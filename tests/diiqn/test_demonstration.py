@@ -14,7 +14,8 @@ from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.common.demonstration import DemonstrationSamples
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
-from sb3_diiqn.inference import NO_ACTION, ActionEstimates, ExpertFollower
+from sb3_diiqn.common.priorities import TransitionPriorities
+from sb3_diiqn.inference import NO_ACTION, ActionEstimates, ExpertFollower, estimate
 from tests.diiqn.line_models import INVERSE, make, parameters_of
 from tests.helpers import LEFT, LENGTH, RIGHT, TINY, LineEnv, Unpaid, right_walks, walk
 
@@ -73,14 +74,12 @@ def test_the_network_sees_what_the_agent_sees() -> None:
 
 def test_what_the_agent_likes_to_do_is_not_taken_for_the_expert_s_doing() -> None:
     model = make(**INVERSE).learn(100)
-    indices = np.arange(LENGTH - 1)
-    tensors = model._expert_tensors(indices)
     network = model.inverse_dynamics
     assert network is not None
-    expected = network.likelihoods(*tensors)
-    assert not np.allclose(expected, network.probabilities(*tensors))
-    np.testing.assert_allclose(model._action_probabilities(indices, *tensors), expected, rtol=1e-5)
-    np.testing.assert_allclose(model._voted_probabilities(indices), expected, rtol=1e-5)
+    before, after = th.as_tensor(walk(range(LENGTH - 1))), th.as_tensor(walk(range(1, LENGTH)))
+    expected = estimate(network.likelihoods(before, after)).confidence
+    assert not np.allclose(expected, estimate(network.probabilities(before, after)).confidence)
+    np.testing.assert_allclose(model.estimate_actions(np.arange(LENGTH - 1)).confidence, expected, rtol=1e-4, atol=1e-6)
 
 
 class AlwaysRight(InverseDynamics):
@@ -120,13 +119,14 @@ def test_it_is_added_to_the_paper_s_loss() -> None:
     losses = []
     for weight in (0.0, 2.0):
         model = make(margin_weight=weight, learning_rate=0.0, learning_starts=100)
-        model.learn(99)
-        model._current_progress_remaining = 1.0
+        # early in so long a training, the margin loss has its whole weight
+        model.learn(10**9, callback=lambda variables, _: variables["self"].num_timesteps < 99)
         np.random.seed(0)  # noqa: NPY002 - what the buffer draws with
-        losses.append(model._update(16))
-        assert model._expert is not None
-    indices = np.random.default_rng([3, 3]).integers(len(right_walks()), size=16)
-    q_values = model.q_net(model._expert_tensors(indices)[0])
+        model.train(gradient_steps=1, batch_size=16)
+        losses.append(model.logger.name_to_value["train/loss"])
+    expert = right_walks()
+    indices = np.random.default_rng([3, 3]).integers(len(expert), size=16)
+    q_values = model.q_net(th.as_tensor(expert.observations[expert.observation_index[indices]]))
     estimates = model.estimate_actions(indices)
     assert estimates.confidence.max() > 0.9
     falls_short = (0.8 + q_values[:, 1 - RIGHT] - q_values[:, RIGHT]).relu().detach().numpy()
@@ -158,12 +158,9 @@ def test_conflicting_estimates_of_a_network_can_be_put_to_the_vote(vote: bool) -
     """At the second state the expert went back once and on three times; each kind of transition is estimated once."""
     expert = ExpertObservations.from_trajectories([walk([0, 1, 0, 1, 2]), walk([0, 1, 2]), walk([0, 1, 2])])
     model = make(expert_data=expert, inference=BySight, margin_weight=1.0, margin_vote=vote)
-    second = np.flatnonzero((expert.observations[expert.observation_index] == walk([1])).all(axis=1))
-    assert len(second) == 4
-    np.testing.assert_allclose(model._voted_probabilities(second), [[0.25, 0.75]] * 4)
-    assert BySight.asked == 2, "equal transitions are asked for once"
-    model._current_progress_remaining = 1.0
     drawn = model._estimate_demonstrations()
+    n_drawn = sum(len(batch.confidence) for batch in drawn)
+    assert BySight.asked == (3 if vote else n_drawn), "to vote, there and back and on are asked for once"
     at_second = th.cat([(batch.observations == th.as_tensor(walk([1]))).all(dim=1) for batch in drawn])
     plausible = th.cat([batch.plausible for batch in drawn])[at_second].numpy()
     confidence = th.cat([batch.confidence for batch in drawn])[at_second].numpy()
@@ -191,32 +188,48 @@ def test_what_is_learned_already_is_drawn_less_often() -> None:
     model = make(margin_weight=1.0, margin=0.5, margin_priorities=True)
     model._current_progress_remaining = 1.0
     n = len(right_walks())
-    assert model._priorities is not None
-    counts = np.bincount(np.concatenate([model._priorities.draw(1000) for _ in range(10)]), minlength=n)
-    assert counts.min() > 0.8 * 10_000 / n, "nothing was drawn yet: evenly"
+    priorities = model._priorities
+    assert priorities is not None
+    assert shares_drawn(priorities, n) == pytest.approx(np.full(n, 1 / n), abs=0.005), "nothing was drawn yet: evenly"
     # learned; half of a margin short of it, and believed by half; two margins short of it; learned, but not known
     plausible, confidence = th.tensor([[True, False]] * 4), th.tensor([1.0, 0.5, 1.0, 0.0])
     samples = DemonstrationSamples(th.zeros(4, 3), plausible, confidence, np.arange(4))
     model._demonstration_loss(samples, th.tensor([[1.0, 0.5], [0.25, 0.0], [0.0, 0.5], [1.0, 0.5]]), th.zeros(4))
-    np.testing.assert_allclose(model._priorities._weights, [0.1, 0.85, 1.1, 1.1] + [1.1] * (n - 4), rtol=1e-6)
-    counts = np.bincount(np.concatenate([model._priorities.draw(1000) for _ in range(10)]), minlength=n)
-    total = 0.95 + 1.1 * (n - 2)
-    assert counts[:2] / 10_000 == pytest.approx([0.1 / total, 0.85 / total], abs=0.01)
+    weights = np.array([0.1, 0.85] + [1.1] * (n - 2))
+    assert shares_drawn(priorities, n) == pytest.approx(weights / weights.sum(), abs=0.005)
+
+
+def shares_drawn(priorities: TransitionPriorities, n: int) -> np.ndarray:
+    return np.bincount(priorities.draw(100_000), minlength=n) / 100_000
+
+
+class KnowsTheLeft(InverseDynamics):
+    """Knows what the expert did in the left three states; notes which share of what it is asked about starts there."""
+
+    def __init__(self, observation_space: Any, n_actions: int) -> None:
+        super().__init__(observation_space, n_actions)
+        self.shares: list[float] = []
+
+    def likelihoods(self, observations: Any, next_observations: Any) -> np.ndarray:
+        """Right, or anything."""
+        known = observations[:, 0] < 0.5
+        self.shares.append(float(known.float().mean()))
+        return np.where(known[:, None], np.eye(2, dtype=np.float32)[RIGHT], np.float32(0.5))
 
 
 def test_priorities_are_noted_in_training_and_begin_anew_when_loaded(tmp_path: Path) -> None:
-    arguments = {**INVERSE, "margin_filter": True, "margin_priorities": True}
-    model = make(**arguments)
+    arguments = {"inference": KnowsTheLeft, "margin_weight": 1.0, "learning_rate": 0.01, "gradient_steps": 4}
+    model = make(**arguments, margin_filter=True, margin_priorities=True)
     # the margin loss ends at half of the training
-    model.learn(1000, callback=lambda variables, _: variables["self"].num_timesteps < 400)
-    assert model._priorities is not None
-    assert model._priorities._weights.min() < 1.0
+    model.learn(10_000, callback=lambda variables, _: variables["self"].num_timesteps < 400)
     model.save(tmp_path / "model")
     loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
     assert loaded.margin_filter and loaded.margin_priorities
-    assert loaded._priorities is not None and loaded._priorities._weights.min() == pytest.approx(1.1)
-    loaded.learn(1000, callback=lambda variables, _: variables["self"].num_timesteps < 100)
-    assert loaded._priorities._weights.min() < 1.0
+    loaded.learn(10_000, callback=lambda variables, _: variables["self"].num_timesteps < 100)
+    evenly, learned = 3 / 5, 3 * 0.1 / (3 * 0.1 + 2 * 1.1)
+    for one in (model, loaded):
+        shares = one.inverse_dynamics.shares  # type: ignore[union-attr]
+        assert (shares[0], shares[-1]) == pytest.approx((evenly, learned), abs=0.1)
     assert DIIQN.load(tmp_path / "model").predict(walk([0]))[0].shape == (1,)
 
 
@@ -230,7 +243,7 @@ def test_filter_and_priorities_whatever_the_observations_and_the_algorithm(algor
     arguments = {**TINY, **INVERSE, **chosen, "buffer_size": 1000, "gradient_steps": 4, "guidance_share": 0.5}
     model = algorithm(policy, env, expert_data=right_walks(look), **arguments)
     model.learn(1000, callback=lambda variables, _: variables["self"].num_timesteps < 400)
-    assert model._priorities._weights.min() < 1.0, "something is known and learned"
+    assert (model.predict(walk(range(LENGTH - 1), look), deterministic=True)[0] == RIGHT).all(), "it is learned"
     voted = model._voted_probabilities(np.arange(LENGTH - 1))
     np.testing.assert_allclose(voted.sum(axis=1), 1.0, rtol=1e-5)
     assert (voted.argmax(axis=1) == RIGHT).all()
@@ -242,7 +255,6 @@ def test_what_the_expert_rarely_does_is_not_imitated() -> None:
     model = make(expert_data=expert, margin_weight=1.0, exploration_fraction=1.0, exploration_final_eps=1.0).learn(300)
     back = 1
     assert model.estimate_actions(np.array([back])).plausible[0].tolist() == [True, False]
-    model._current_progress_remaining = 1.0
     drawn = model._estimate_demonstrations()
     second = th.cat([(batch.observations == th.as_tensor(walk([1]))).all(dim=1) for batch in drawn])
     assert second.float().mean() == pytest.approx(0.5, abs=0.1), "it is every second transition"
@@ -299,7 +311,7 @@ def test_estimates_are_made_for_many_updates_at_once(look: str) -> None:
     model._demonstration_generator = np.random.default_rng(7)
     n = model.demonstrations_at_once
     samples = [model._draw_demonstration() for _ in range(n)]
-    indices = np.random.default_rng(7).integers(len(model._expert), size=5 * n)
+    indices = np.random.default_rng(7).integers(len(right_walks(look)), size=5 * n)
     expected, _ = model._expert_tensors(indices)
     estimates = model.estimate_actions(indices)
     for number, sample in enumerate(samples):

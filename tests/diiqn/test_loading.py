@@ -16,7 +16,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.common.presets import PRESETS
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
-from tests.diiqn.test_saving import env, make, saved
+from tests.diiqn.conftest import env, make, saved
 from tests.helpers import LENGTH, TINY, LineEnv, right_walks, walk
 
 
@@ -56,6 +56,8 @@ def test_a_damaged_file_that_is_passed_when_loading_is_refused(tmp_path: Path, d
         ({"preset": "paper"}, {"preset": "guided", "led_episodes": 0.2}),
         ({}, {"inference": "nearest", "guide": "matching"}),
         ({"guidance_share": 0.3}, {"guidance_share": None}),
+        # the same as the preset guided has, but now said
+        ({}, {"preset": "paper", "margin_weight": 1.0, "led_episodes": 0.8}),
     ],
 )
 def test_arguments_that_are_changed_when_loading_mean_what_they_mean_to_the_constructor(

@@ -29,15 +29,6 @@ def test_the_network_and_its_optimizer_are_saved(tmp_path: Path, name: str, argu
         assert loaded.predict(walk([0]))[0].shape == (1,)
 
 
-def test_other_parameters_alone_leave_the_networks_as_they_are() -> None:
-    model = make(**CLONE).learn(200)
-    observations = walk([0, 1])
-    before = model.clone_probabilities(observations)
-    model.set_parameters({"policy": model.get_parameters()["policy"]}, exact_match=False)
-    assert before is not None
-    np.testing.assert_array_equal(model.clone_probabilities(observations), before)
-
-
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     model = make(**arguments).learn(200)

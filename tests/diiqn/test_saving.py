@@ -12,30 +12,17 @@ import numpy as np
 import pytest
 import torch as th
 from stable_baselines3.common.callbacks import CheckpointCallback, ConvertCallback
-from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
+from stable_baselines3.common.vec_env import VecFrameStack
 
 from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
-from tests.helpers import LENGTH, TINY, LineEnv, right_walks, walk
+from tests.diiqn.conftest import env, make, saved
+from tests.helpers import LENGTH, TINY, right_walks, walk
 
 OTHER_DATA = ExpertObservations.from_trajectories([walk(range(LENGTH - 1, -1, -1))])
 
 needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stable-Baselines3 has no n-step returns")
-
-
-def make(expert_data: Any, look: str = "vector", n_envs: int = 1, **arguments: Any) -> DIIQN:
-    policy = "MultiInputPolicy" if look == "dict" else "MlpPolicy"
-    return DIIQN(policy, env(look, n_envs), **{**TINY, "expert_data": expert_data, **arguments})
-
-
-def env(look: str = "vector", n_envs: int = 1) -> DummyVecEnv:
-    return DummyVecEnv([lambda: LineEnv(look)] * n_envs)
-
-
-def saved(model: DIIQN, path: Path) -> Path:
-    model.save(path / "model")
-    return path / "model.zip"
 
 
 def tables(model: DIIQN) -> dict[str, Any]:

@@ -291,7 +291,7 @@ def test_bad_arguments_are_refused_at_construction(arguments: dict[str, Any], me
 def test_bad_calls_are_refused() -> None:
     env = Maze2D("S.G")
     env.reset()
-    for action in (-1, 4):
+    for action in (-1, 4, 0.5):
         with pytest.raises(ConfigurationError, match=f"action={action} must be a whole number from 0 to 3"):
             env.step(action)
     with pytest.raises(ConfigurationError, match=r"The start \(3, 3\) lies"):

@@ -319,5 +319,9 @@ def test_bad_replay_buffers() -> None:
         ExpertObservations.from_replay_buffer(ReplayBuffer(8, VECTOR, spaces.Discrete(2), "cpu"))
     with pytest.raises(ExpertDataError, match="RolloutBuffer without 'dones'"):
         ExpertObservations.from_replay_buffer(RolloutBuffer(8, VECTOR, spaces.Discrete(2), "cpu"))
+    buffer = ReplayBuffer(8, VECTOR, spaces.Discrete(2), "cpu")
+    del buffer.timeouts
+    with pytest.raises(ExpertDataError, match="ReplayBuffer without 'timeouts'"):
+        ExpertObservations.from_replay_buffer(buffer)
     with pytest.raises(ExpertDataError, match="NoneType without 'observations'"):
         ExpertObservations.from_replay_buffer(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -168,6 +170,24 @@ def test_arguments_of_dqn_may_be_positional() -> None:
     model = HADIIQN("MlpPolicy", LineEnv(), 0.01, 300, 10, 8, expert_data=jumps(), device="cpu", bridge_length=2)
     assert (model.learning_rate, model.buffer_size, model.learning_starts, model.batch_size) == (0.01, 300, 10, 8)
     assert knowledge_of(model).bridges.actions.shape == (6, 2)
+
+
+def test_its_signature_tells_all_arguments_and_their_defaults() -> None:
+    signature = inspect.signature(HADIIQN)
+    own = ["infeasibility_threshold", "infeasibility_evidence", "bridge_length", "bridge_gain", "bridge_patience"]
+    assert list(signature.parameters) == [*inspect.signature(DIIQN).parameters, *own]
+    arguments = signature.bind("MlpPolicy", LineEnv(), expert_data=jumps())
+    arguments.apply_defaults()
+    model = HADIIQN("MlpPolicy", LineEnv(), expert_data=jumps())
+    for name in (*own, "preset", "guide", "n_neighbors", "batch_size"):
+        assert arguments.arguments[name] == getattr(model, name), name
+
+
+def test_its_runs_have_its_name(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    for expected, name in {"HADIIQN_1": {}, "mine_1": {"tb_log_name": "mine"}}.items():
+        make(tensorboard_log=str(tmp_path)).learn(20, **name)
+        assert list((tmp_path / expected).iterdir())
 
 
 def test_the_settings_arrive() -> None:

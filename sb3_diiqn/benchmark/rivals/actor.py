@@ -59,6 +59,7 @@ class Actor(nn.Module):
         :param weights: shape (n,), or None: all 1
         :return: the loss
         """
+        self.network.set_training_mode(True)
         losses = nn.functional.cross_entropy(self(observations), actions, reduction="none")
         loss = losses.mean() if weights is None else (weights * losses).mean()
         self.optimizer.zero_grad()

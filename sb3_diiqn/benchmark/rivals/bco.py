@@ -107,6 +107,8 @@ class BCO(CloningDQN):
     :raises ConfigurationError: if alpha is negative, or ``learning_starts`` or ``updates`` is below 1
     """
 
+    actor: Actor
+
     def __init__(
         self,
         policy: str | type[DQNPolicy],
@@ -142,7 +144,7 @@ class BCO(CloningDQN):
         :param gradient_steps: no effect
         :param batch_size: pairs per update
         """
-        if self.actor is None or not self._is_due():
+        if not self._is_due():
             return
         self._update_learning_rate(self.policy.optimizer)
         self._clone_expert(self.actor, batch_size)

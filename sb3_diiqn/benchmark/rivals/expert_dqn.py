@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import torch as th
 from stable_baselines3 import DQN
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 from stable_baselines3.dqn.policies import DQNPolicy
@@ -125,6 +126,14 @@ class ExpertDQN(DQN):
 
     def _to_tensors(self, observations: Any) -> TensorObservations:
         return to_tensors(self.replay_buffer, observations, self._vec_normalize_env)
+
+    def _minimize(self, loss: th.Tensor) -> float:
+        """Make one step of gradient descent of the Q-network, and return the loss."""
+        self.policy.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self.policy.optimizer.step()
+        return float(loss.item())
 
     def _n_actions(self) -> int:
         return int(self.action_space.n)  # type: ignore[attr-defined]

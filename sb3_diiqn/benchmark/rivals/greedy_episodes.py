@@ -3,7 +3,8 @@ DQN that acts greedily in a share of its episodes, and learns nothing from an ex
 
 Guided DIIQN does so, too, and an episode without exploration returns more. What of its training return comes from that alone,
 and what from learning better on longer episodes, this control tells. All else is Stable-Baselines3's DQN. It explores with the
-exploration rate in the other episodes, and everywhere until ``learning_starts``.
+exploration rate in the other episodes, and everywhere until ``learning_starts``. Unlike guided DIIQN's, its greedy
+episodes do not stop where a time limit cuts episodes, see :class:`~sb3_diiqn.common.leading.LedEpisodes`.
 """
 
 from __future__ import annotations

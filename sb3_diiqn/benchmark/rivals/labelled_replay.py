@@ -18,7 +18,7 @@ Choices:
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch as th
@@ -27,26 +27,11 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch.nn import functional
 
 from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
-from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
-from sb3_diiqn.common.transitions import with_further
+from sb3_diiqn.common.transitions import Transitions, with_further
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
-
-
-class Transitions(NamedTuple):
-    """One-step transitions, n of them."""
-
-    observations: TensorObservations
-    """Shape (n, ``*observation_shape``)."""
-    actions: th.Tensor
-    """Shape (n, 1), int64."""
-    next_observations: TensorObservations
-    """Shape (n, ``*observation_shape``)."""
-    dones: th.Tensor
-    """Shape (n, 1)."""
-    rewards: th.Tensor
-    """Shape (n, 1)."""
+from sb3_diiqn.expert.types import take
 
 
 class LabelledReplayDQN(ExpertDQN):
@@ -107,19 +92,19 @@ class LabelledReplayDQN(ExpertDQN):
     def _update(self, batch_size: int) -> tuple[float, float]:
         own = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
         inverse_loss = self.inverse_dynamics.learn(own.observations, own.actions.long(), own.next_observations)
-        loss = self._td_loss(self._batch(own))
-        self.policy.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        th.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self.policy.optimizer.step()
-        return float(loss.item()), inverse_loss
+        return self._minimize(self._td_loss(self._batch(own))), inverse_loss
 
     def _batch(self, own: Any) -> Transitions:
         """Replace the second half of the agent's transitions by the expert's."""
+        discounts = th.full_like(own.rewards, self.gamma)
+        agent = Transitions(own.observations, own.actions, own.next_observations, own.dones, own.rewards, discounts)
         n_own = (len(own.rewards) + 1) // 2
         expert = self._expert_transitions(self._draw_expert(len(own.rewards) - n_own))
-        agent = (_first(n_own, getattr(own, name)) for name in Transitions._fields)
-        return Transitions(*(with_further(one, other) for one, other in zip(agent, expert, strict=True)))  # type: ignore[arg-type]
+        joint: list[Any] = [
+            with_further(take(one, slice(n_own)), other)  # type: ignore[arg-type]
+            for one, other in zip(agent, expert, strict=True)
+        ]
+        return Transitions(*joint)
 
     def _expert_transitions(self, indices: np.ndarray) -> Transitions:
         observations, next_observations = self._expert_tensors(indices)
@@ -127,7 +112,7 @@ class LabelledReplayDQN(ExpertDQN):
         rewards = self.replay_buffer._normalize_reward(self._rewards(indices), self._vec_normalize_env)
         columns = (actions, self._ends(indices).astype(np.float32), rewards.astype(np.float32))
         labels, dones, paid = (th.as_tensor(column, device=self.device).reshape(-1, 1) for column in columns)
-        return Transitions(observations, labels, next_observations, dones, paid)
+        return Transitions(observations, labels, next_observations, dones, paid, th.full_like(paid, self.gamma))
 
     def _rewards(self, indices: np.ndarray) -> np.ndarray:
         recorded = self._present_expert.rewards
@@ -142,10 +127,6 @@ class LabelledReplayDQN(ExpertDQN):
     def _td_loss(self, batch: Transitions) -> th.Tensor:
         with th.no_grad():
             next_values = self.q_net_target(batch.next_observations).max(dim=1, keepdim=True).values
-            targets = batch.rewards + (1 - batch.dones) * self.gamma * next_values
+            targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_values
         values = self.q_net(batch.observations).gather(1, batch.actions.long())
         return functional.smooth_l1_loss(values, targets)
-
-
-def _first(n: int, values: TensorObservations) -> TensorObservations:
-    return {key: value[:n] for key, value in values.items()} if isinstance(values, dict) else values[:n]

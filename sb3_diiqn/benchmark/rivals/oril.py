@@ -41,6 +41,7 @@ from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.inverse_dynamics import TransitionClassifier
 from sb3_diiqn.common.transitions import with_further
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.expert.types import count_observations
 
 Weighting = Literal["binary", "exponential"]
 
@@ -81,7 +82,7 @@ class RewardModel(nn.Module):
         self.train()
         # in one batch, so that the normalisation cannot give away which is which
         logits = self.network(*(with_further(one, other) for one, other in zip(expert, own, strict=True))).squeeze(1)
-        n_expert = len(logits) - _count(own[0])
+        n_expert = len(logits) - count_observations(own[0])  # type: ignore[arg-type]
         loss = positive_unlabelled_loss(logits[:n_expert], logits[n_expert:], self.positive_prior)
         return self.network.minimize(loss)
 
@@ -196,13 +197,5 @@ class ORIL(ExpertDQN):
             probabilities = self.actor(own.next_observations).softmax(dim=1)
             next_values = (probabilities * self.q_net_target(own.next_observations)).sum(dim=1, keepdim=True)
             targets = rewards + (1 - own.dones) * self.gamma * next_values
-        loss = nn.functional.smooth_l1_loss(self.q_net(own.observations).gather(1, actions), targets)
-        self.policy.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self.policy.optimizer.step()
-        return float(loss.item())
-
-
-def _count(observations: TensorObservations) -> int:
-    return len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
+        values = self.q_net(own.observations).gather(1, actions)
+        return self._minimize(nn.functional.smooth_l1_loss(values, targets))

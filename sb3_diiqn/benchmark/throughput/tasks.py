@@ -101,17 +101,19 @@ def record(task: Task, n_transitions: int, seed: int = 0) -> ExpertObservations:
     # one array for everything, large enough for episodes of one step; what stays unused takes no memory
     shape, dtype = observation.shape, observation.dtype
     recorded = np.empty((2 * n_transitions + 2, *shape), dtype=dtype)
-    starts, n_recorded, n_left = [0], 1, n_transitions
+    starts, really_ended, n_recorded, n_left = [0], [False], 1, n_transitions
     recorded[0] = observation
     while n_left:
         observation, _, terminated, truncated, _ = env.step(task.script(observation, space, generator))
         recorded[n_recorded] = observation
         n_recorded, n_left = n_recorded + 1, n_left - 1
+        really_ended[-1] = terminated
         if (terminated or truncated) and n_left:
             starts.append(n_recorded)
+            really_ended.append(False)
             recorded[n_recorded], _ = env.reset()
             observation = recorded[n_recorded]
             n_recorded += 1
     recorded = recorded[:n_recorded]
     recorded.setflags(write=False)
-    return ExpertObservations(recorded, [*starts, n_recorded], terminated=[True] * len(starts))
+    return ExpertObservations(recorded, [*starts, n_recorded], terminated=really_ended)

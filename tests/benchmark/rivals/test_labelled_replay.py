@@ -36,8 +36,9 @@ def test_batch(batch_size: int) -> None:
     own = model.replay_buffer.sample(batch_size)
     batch = model._batch(own)
     n_own = (batch_size + 1) // 2
-    assert [len(field) for field in batch] == [batch_size] * 5
-    for name in batch._fields:
+    assert [len(field) for field in batch] == [batch_size] * 6
+    assert (batch.discounts == model.gamma).all()
+    for name in batch._fields[:-1]:
         np.testing.assert_array_equal(getattr(batch, name)[:n_own], getattr(own, name)[:n_own])
     current, following = data.current(slice(None)), data.next(slice(None))
     seen = set()
