@@ -199,6 +199,17 @@ class ExpertMatchingMixin:
         expert = self.knowledge.expert
         return self._to_tensors(expert.current(indices), env), self._to_tensors(expert.next(indices), env)
 
+    def recorded_outcomes(self, indices: np.ndarray, env: VecNormalize | None = None) -> tuple[th.Tensor, th.Tensor]:
+        """
+        Return the recorded rewards of expert transitions, and whether they really ended an episode.
+
+        :param indices: expert transitions, shape (n,)
+        :param env: to normalise rewards
+        :return: both of shape (n, 1)
+        """
+        rewards, dones = self._recorded(indices)
+        return self._column(self._normalize_reward(rewards, env)), self._column(dones)  # type: ignore[attr-defined]
+
     def matched_share(self) -> float:
         """Share of the stored transitions that were matched with an expert transition."""
         n_stored = self.size()  # type: ignore[attr-defined]
@@ -240,6 +251,9 @@ class ExpertMatchingMixin:
     def _other_rewards(self, indices: np.ndarray, steps: np.ndarray, envs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.expert_reward == "agent":
             return self.rewards[steps, envs], self.dones[steps, envs] * (1 - self.timeouts[steps, envs])
+        return self._recorded(indices)
+
+    def _recorded(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         expert: Any = self.knowledge.expert
         return expert.rewards[indices], expert.terminals[indices].astype(np.float32)
 

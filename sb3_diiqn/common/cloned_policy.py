@@ -11,7 +11,7 @@ from sb3_diiqn.common.action_classifier import ActionClassifier
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.inference import NO_ACTION, ExpertFollower, estimate
+from sb3_diiqn.inference import NO_ACTION, ExpertFollower, draw_actions, estimate
 from sb3_diiqn.inference.settings import Seed
 
 
@@ -91,9 +91,7 @@ class CloneFollower:
         if probabilities is None:
             return np.full(len(environments), NO_ACTION), np.zeros(len(environments))
         plausible, confidence = estimate(probabilities)
-        cumulative = (probabilities * plausible).cumsum(axis=1)
-        lots = self._generator.random((len(environments), 1)) * cumulative[:, -1:]
-        return (lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1), confidence
+        return draw_actions(probabilities * plausible, self._generator), confidence
 
 
 class CloneOrMatchingFollower:

@@ -24,10 +24,28 @@ from sb3_diiqn.common.margin import (
 )
 from sb3_diiqn.common.observation_network import ObservationNetwork, network_of, with_fitting_networks
 from sb3_diiqn.common.priorities import TransitionPriorities
+from sb3_diiqn.common.transitions import Transitions
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.inference import ActionEstimates, estimate
+from sb3_diiqn.inference import ActionEstimates, draw_actions, estimate
 from sb3_diiqn.inference.settings import TINY, require
+
+
+class RecordedSamples(NamedTuple):
+    """Expert transitions with the recorded rewards, n of them."""
+
+    transitions: Transitions
+    """With one of the plausible actions each."""
+    weights: th.Tensor
+    """How much each of them counts, where one of the agent's counts 1, shape (n,)."""
+
+    def part(self, rows: slice) -> RecordedSamples:
+        """
+        Take some of them.
+
+        :param rows: which
+        """
+        return RecordedSamples(Transitions(*(_taken(field, rows) for field in self.transitions)), self.weights[rows])
 
 
 class DemonstrationSamples(NamedTuple):
@@ -41,6 +59,19 @@ class DemonstrationSamples(NamedTuple):
     """That it was one of them, shape (n,)."""
     indices: np.ndarray
     """Which expert transitions they are, shape (n,)."""
+    recorded: RecordedSamples | None = None
+    """The same as transitions, if their recorded rewards are learned from."""
+
+    def part(self, rows: slice) -> DemonstrationSamples:
+        """
+        Take some of them.
+
+        :param rows: which
+        """
+        recorded = None if self.recorded is None else self.recorded.part(rows)
+        return DemonstrationSamples(
+            _taken(self.observations, rows), self.plausible[rows], self.confidence[rows], self.indices[rows], recorded
+        )
 
 
 class ExpertDemonstration(ExpertSide):
@@ -58,6 +89,7 @@ class ExpertDemonstration(ExpertSide):
     margin_priorities: bool
     margin_vote: bool
     margin_weight: float
+    recorded_weight: float
     _current_progress_remaining: float
     policy: Any
     _vec_normalize_env: VecNormalize | None
@@ -176,7 +208,9 @@ class ExpertDemonstration(ExpertSide):
 
     def _draw_demonstration(self) -> DemonstrationSamples | None:
         """Draw from the whole expert data; none where they would count for hardly anything."""
-        if self._expert is None or self._demonstration_weight() <= self.least_margin_share * self.margin_weight:
+        if self._expert is None:
+            return None
+        if not self._learns_from_recorded and self._demonstration_weight() <= self.least_margin_share * self.margin_weight:
             return None
         if not self._demonstrations:
             self._demonstrations = self._estimate_demonstrations()
@@ -188,19 +222,41 @@ class ExpertDemonstration(ExpertSide):
         indices = self._random_transitions(size) if self._priorities is None else self._priorities.draw(size)
         observations, next_observations = self._expert_tensors(indices)
         if self.inverse_dynamics is None or self.margin_vote:
-            estimates = estimate(self._voted_probabilities(indices))
+            probabilities = self._voted_probabilities(indices)
         else:
-            estimates = estimate(self._action_probabilities(indices, observations, next_observations))
+            probabilities = self._action_probabilities(indices, observations, next_observations)
+        estimates = estimate(probabilities)
         plausible = th.as_tensor(estimates.plausible, device=self.device)
         confidence = th.as_tensor(estimates.confidence, dtype=th.float32, device=self.device)
+        recorded = None
+        if self._learns_from_recorded:
+            actions = draw_actions(probabilities * estimates.plausible, self._demonstration_generator)
+            recorded = self._recorded_samples(indices, observations, actions, next_observations, confidence)
+        samples = DemonstrationSamples(observations, plausible, confidence, indices, recorded)
         starts = range(0, size, self.margin_batch_size)
-        parts = [slice(start, start + self.margin_batch_size) for start in starts]
-        # tensors have rows as arrays do
-        drawn: list[Any] = [take(observations, part) for part in parts]  # type: ignore[arg-type]
-        return [
-            DemonstrationSamples(one, plausible[part], confidence[part], indices[part])
-            for one, part in zip(drawn, parts, strict=True)
-        ]
+        return [samples.part(slice(start, start + self.margin_batch_size)) for start in starts]
+
+    @property
+    def _learns_from_recorded(self) -> bool:
+        return self.expert_reward == "recorded" and self.recorded_weight > 0
+
+    def _recorded_samples(
+        self,
+        indices: np.ndarray,
+        observations: TensorObservations,
+        actions: np.ndarray,
+        next_observations: TensorObservations,
+        confidence: th.Tensor,
+    ) -> RecordedSamples:
+        rewards, dones = self.replay_buffer.recorded_outcomes(indices, self._vec_normalize_env)
+        taken = th.as_tensor(actions, device=self.device).unsqueeze(1)
+        discounts = th.full_like(rewards, self.gamma)
+        # the first action of a bridge does not lead to the expert's next state
+        leads_there = th.as_tensor(~self.replay_buffer.knowledge.bridged(indices), device=self.device)
+        return RecordedSamples(
+            Transitions(observations, taken, next_observations, dones, rewards, discounts),
+            self.recorded_weight * confidence * leads_there,
+        )
 
     def _random_transitions(self, size: int) -> np.ndarray:
         return self._demonstration_generator.integers(len(self.expert), size=size)  # type: ignore[arg-type]
@@ -286,3 +342,8 @@ class ExpertDemonstration(ExpertSide):
         tensors: tuple[TensorObservations, TensorObservations]
         tensors = self.replay_buffer.expert_tensors(indices, self._vec_normalize_env)
         return tensors
+
+
+def _taken(values: Any, rows: slice) -> Any:
+    # tensors have rows as arrays do
+    return take(values, rows)

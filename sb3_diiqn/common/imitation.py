@@ -17,7 +17,7 @@ from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, Imitati
 from sb3_diiqn.common.callbacks import with_confidence_callback
 from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.learned_metric import LearnedMetric
-from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of
+from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of, with_transitions
 from sb3_diiqn.expert import Observations
 
 SelfImplicitImitation = TypeVar("SelfImplicitImitation", bound="ImplicitImitation")
@@ -99,10 +99,15 @@ class ImplicitImitation(LearnedMetric):
         samples: ImitationSamples = self.replay_buffer.sample_with_expert(batch_size, env=self._vec_normalize_env)
         agent = self._agent_transitions(samples.agent)
         batch = batch_of(agent, self._expert_transitions(samples), samples.expert.rows)
+        matched = batch.row[batch_size:]
         demonstration = self._draw_demonstration()
         further = None if demonstration is None else demonstration.observations
+        if demonstration is not None and demonstration.recorded is not None:
+            batch, further = with_transitions(batch, demonstration.recorded.transitions), None
         q_values, losses, errors = self._element_wise_losses(batch, further)
-        weights = self._weights(samples.expert, q_values.detach()[batch.row[batch_size:]], agent.actions)
+        weights = self._weights(samples.expert, q_values.detach()[matched], agent.actions)
+        if demonstration is not None and demonstration.recorded is not None:
+            weights = th.cat([weights, demonstration.recorded.weights])
         loss = (weights * losses).sum() / batch_size
         if demonstration is not None:
             loss = loss + self._demonstration_loss(

@@ -31,6 +31,7 @@ class DemonstrationSettings:
     :param margin_vote: whether a network's estimates are put to the vote of all transitions from one state
     :param margin_batch_size: expert transitions per update, at least 1
     :param imitate_guide: whether the guide's actions in the agent's own transitions are imitated, too
+    :param recorded_weight: weight of a temporal-difference loss on the same expert transitions, with the recorded rewards
     """
 
     inference: Inference
@@ -41,6 +42,7 @@ class DemonstrationSettings:
     margin_vote: bool
     margin_batch_size: int
     imitate_guide: bool
+    recorded_weight: float
 
     @property
     def network_class(self) -> type[InverseDynamics] | None:
@@ -54,6 +56,7 @@ class DemonstrationSettings:
         expected = f"one of {', '.join(map(repr, INFERENCES))}, or a class derived from InverseDynamics"
         require(own or self.inference in INFERENCES, "inference", self.inference, expected)
         require(is_in(self.margin_weight, 0), "margin_weight", self.margin_weight, "at least 0")
+        require(is_in(self.recorded_weight, 0), "recorded_weight", self.recorded_weight, "at least 0")
         positive = self.margin == "auto" or is_in(self.margin, 1e-12)
         require(positive, "margin", self.margin, "positive, or 'auto'")
         require_count("margin_batch_size", self.margin_batch_size)

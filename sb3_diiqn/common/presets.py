@@ -18,6 +18,7 @@ _PAPER: dict[str, Any] = {
     "margin_weight": 0.0,
     "margin": 0.8,
     "imitate_guide": False,
+    "recorded_weight": 0.0,
 }
 
 #: For each preset, the arguments that it sets where the user leaves them None.
@@ -47,6 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "greedy_episodes": 0.5,
         "margin_weight": 1.0,
         "margin": "auto",
+        "recorded_weight": 1.0,
     },
 }
 

@@ -90,6 +90,25 @@ def batch_alone(agent: Transitions) -> Batch:
     return Batch(observations, row, actions, next_observations, row, *others)
 
 
+def with_transitions(batch: Batch, further: Transitions) -> Batch:
+    """
+    Put further transitions at the end of a batch, and their observations at the end of its observations.
+
+    :param batch: the batch
+    :param further: n transitions
+    """
+    new = th.arange(len(further.actions), device=batch.row.device)
+    observations, actions, next_observations, *others = further
+    return Batch(
+        _joined_field(batch.observations, observations),
+        th.cat([batch.row, _count(batch.observations) + new]),
+        _joined_field(batch.actions, actions),
+        _joined_field(batch.next_observations, next_observations),
+        th.cat([batch.next_row, _count(batch.next_observations) + new]),
+        *(_joined_field(one, other) for one, other in zip(batch[5:], others, strict=True)),
+    )
+
+
 def with_further(observations: TensorObservations, also: TensorObservations | None) -> TensorObservations:
     """
     Put observations one after the other.
@@ -103,15 +122,23 @@ def with_further(observations: TensorObservations, also: TensorObservations | No
 
 def _shared(own: TensorObservations, expert: TensorObservations, matched: np.ndarray) -> tuple[TensorObservations, th.Tensor]:
     """Return the agent's observations and those of the expert that differ from them, and the row of each one's."""
-    example = next(iter(own.values())) if isinstance(own, dict) else own
-    rows = np.arange(len(example) + len(matched))
+    n_own = _count(own)
+    rows = np.arange(n_own + len(matched))
     if len(matched) and _often_equal(own):
         new = _differ(own, expert, matched)
-        rows[len(example) :] = np.where(new, len(example) - 1 + new.cumsum(), matched)
+        rows[n_own:] = np.where(new, n_own - 1 + new.cumsum(), matched)
         expert = (
             {key: _chosen(value, new) for key, value in expert.items()} if isinstance(expert, dict) else _chosen(expert, new)
         )
-    return _joined_field(own, expert), th.as_tensor(rows, device=example.device)
+    return _joined_field(own, expert), th.as_tensor(rows, device=_example(own).device)
+
+
+def _example(observations: TensorObservations) -> th.Tensor:
+    return next(iter(observations.values())) if isinstance(observations, dict) else observations
+
+
+def _count(observations: TensorObservations) -> int:
+    return len(_example(observations))
 
 
 def _often_equal(observations: TensorObservations) -> bool:

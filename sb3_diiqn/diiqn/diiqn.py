@@ -90,6 +90,9 @@ class DIIQN(ImplicitImitation, DQN):
     :param margin_batch_size: expert transitions per update that the margin loss draws, from all of them
     :param imitate_guide: whether the margin loss also imitates what the guide did in the agent's own transitions: the
         recording does not show what comes halfway on a bridge
+    :param recorded_weight: with ``expert_reward="recorded"``, weight of a temporal-difference loss on ``margin_batch_size``
+        expert transitions per update, drawn from all of the data, with the recorded rewards and one of the plausible actions:
+        as if they were the agent's own, each weighted by the confidence in the estimate
     :param double_q: double Q-learning (van Hasselt et al. 2016, arXiv 1509.06461): the Q-network chooses the next action, the
         target network values it; also without expert data, which then is no longer DQN to the bit. Not in the paper
     :raises ConfigurationError: if an argument is out of range or does not go together with another
@@ -149,6 +152,7 @@ class DIIQN(ImplicitImitation, DQN):
         margin_vote: bool = False,
         margin_batch_size: int = 16,
         imitate_guide: bool | None = None,
+        recorded_weight: float | None = None,
         double_q: bool = False,
     ) -> None:
         super().__init__(
@@ -205,6 +209,7 @@ class DIIQN(ImplicitImitation, DQN):
             margin_vote=margin_vote,
             margin_batch_size=margin_batch_size,
             imitate_guide=imitate_guide,
+            recorded_weight=recorded_weight,
             double_q=double_q,
         )
         if _init_setup_model:

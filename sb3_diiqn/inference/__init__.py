@@ -12,7 +12,7 @@ from sb3_diiqn.inference.actions import NO_ACTION
 from sb3_diiqn.inference.bridging import BridgingKnowledge
 from sb3_diiqn.inference.confidence import Confidence, ConfidenceStatistics
 from sb3_diiqn.inference.distances import Distance, DistanceFunction
-from sb3_diiqn.inference.estimates import ActionEstimates, estimate
+from sb3_diiqn.inference.estimates import ActionEstimates, draw_actions, estimate
 from sb3_diiqn.inference.feasibility import Feasibility
 from sb3_diiqn.inference.following import ExpertFollower
 from sb3_diiqn.inference.knowledge import NO_MATCH, AgentTransitions, ExpertKnowledge, ExpertTransitions
@@ -34,5 +34,6 @@ __all__ = [
     "ExpertTransitions",
     "Feasibility",
     "InferenceSettings",
+    "draw_actions",
     "estimate",
 ]

@@ -34,6 +34,19 @@ def estimate(probabilities: np.ndarray) -> ActionEstimates:
     return ActionEstimates(plausible, np.where(chance < 1, excess / np.maximum(1 - chance, 1e-9), 0.0).clip(0.0, 1.0))
 
 
+def draw_actions(likelihoods: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """
+    Draw one action for each transition.
+
+    :param likelihoods: how likely each action is, up to a factor, shape (n, n_actions), no row all 0
+    :param generator: what to draw with
+    :return: shape (n,), int64
+    """
+    cumulative = likelihoods.cumsum(axis=1)
+    lots = generator.random((len(likelihoods), 1)) * cumulative[:, -1:]
+    return np.asarray((lots >= cumulative).sum(axis=1).clip(max=cumulative.shape[1] - 1))
+
+
 def mixed_with_chance(actions: np.ndarray, trust: np.ndarray, n_actions: int) -> np.ndarray:
     """
     Turn single actions into probabilities: the action with probability trust, else any; its confidence is the trust.

@@ -68,6 +68,7 @@ GOOD: dict[str, Any] = {
     "margin_vote": False,
     "margin_batch_size": 16,
     "imitate_guide": False,
+    "recorded_weight": 0.0,
 }
 
 
@@ -85,6 +86,7 @@ GOOD: dict[str, Any] = {
         ("margin_priorities", 1),
         ("margin_vote", 0),
         ("imitate_guide", 1),
+        ("recorded_weight", -1),
     ],
 )
 def test_bad_settings_are_named(name: str, value: Any) -> None:
