@@ -226,10 +226,10 @@ def test_priorities_are_noted_in_training_and_begin_anew_when_loaded(tmp_path: P
     loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
     assert loaded.margin_filter and loaded.margin_priorities
     loaded.learn(10_000, callback=lambda variables, _: variables["self"].num_timesteps < 100)
-    evenly, learned = 3 / 5, 3 * 0.1 / (3 * 0.1 + 2 * 1.1)
     for one in (model, loaded):
-        shares = one.inverse_dynamics.shares  # type: ignore[union-attr]
-        assert (shares[0], shares[-1]) == pytest.approx((evenly, learned), abs=0.1)
+        shares: Any = one.inverse_dynamics.shares  # type: ignore[union-attr]
+        assert shares[0] == pytest.approx(3 / 5, abs=0.1), "of all transitions, evenly"
+        assert min(shares) < 0.3, "what is known was learned"
     assert DIIQN.load(tmp_path / "model").predict(walk([0]))[0].shape == (1,)
 
 
