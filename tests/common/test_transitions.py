@@ -9,7 +9,7 @@ import pytest
 import torch as th
 
 from sb3_diiqn.common.buffers import TensorObservations
-from sb3_diiqn.common.transitions import Transitions, batch_of, with_further
+from sb3_diiqn.common.transitions import Transitions, batch_of, with_further, with_transitions
 
 AGENT = th.tensor([[0, 1], [2, 3], [4, 5]], dtype=th.uint8)
 AHEAD = th.tensor([[2, 3], [4, 5], [6, 7]], dtype=th.uint8)
@@ -64,6 +64,16 @@ def test_every_transition_keeps_its_observations(kind: str, n_expert: int) -> No
             assert th.equal(values[row], expected)  # type: ignore[arg-type]
     for name in ("actions", "dones", "rewards", "discounts"):
         assert th.equal(getattr(batch, name), getattr(plain, name))
+
+
+def test_further_transitions_come_last() -> None:
+    batch = batch_of(transitions(AGENT, AHEAD, 0), transitions(AGENT[1:2], AHEAD[1:2], 10), np.array([1]))
+    batch = with_transitions(batch, transitions(AHEAD[:2], AGENT[:2], 20))
+    assert batch.observations.tolist() == [*AGENT.tolist(), *AHEAD[:2].tolist()]
+    assert batch.next_observations.tolist() == [*AHEAD.tolist(), *AGENT[:2].tolist()]
+    assert batch.row.tolist() == batch.next_row.tolist() == [0, 1, 2, 1, 3, 4]
+    assert batch.actions[:, 0].tolist() == [0, 1, 2, 10, 20, 21]
+    assert batch.rewards[:, 0].tolist() == pytest.approx([0.2, 1.2, 2.2, 10.2, 20.2, 21.2])
 
 
 def test_further_observations_come_last() -> None:
