@@ -231,7 +231,7 @@ def make_environment(env_id: str, **kwargs: Any) -> Environment:
     :raises ConfigurationError: the environment cannot be made
     :raises MissingDependencyError: MinAtar is not installed
     """
-    # Both packages need more than a recorder does, so they are imported only when they are asked for.
+    # each registers its ids, and MinAtar needs an extra: only for those who ask for them
     if env_id.startswith("MinAtar/"):
         importlib.import_module("sb3_diiqn.envs.minatar").register_minatar()
     if env_id.startswith("sb3_diiqn/"):

@@ -23,7 +23,7 @@ from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
 from sb3_diiqn.common.presets import with_preset
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
-from sb3_diiqn.expert.storage import npz_path
+from sb3_diiqn.expert.storage import is_there, npz_path
 from sb3_diiqn.expert.types import arrays_of
 from sb3_diiqn.inference import ConfidenceStatistics, ExpertFollower, ExpertKnowledge, InferenceSettings
 
@@ -179,7 +179,7 @@ class ExpertSide:
             return False
         if self.expert_data is None:
             return True
-        return not (os.path.exists(self.expert_data) or npz_path(self.expert_data).exists())
+        return not is_there(self.expert_data)
 
     def _refuse_impossible_combinations(self) -> None:
         if self.optimize_memory_usage or self.replay_buffer_kwargs.get("optimize_memory_usage"):

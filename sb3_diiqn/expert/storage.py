@@ -43,6 +43,11 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
     return target if target.suffix and not target.suffix[1:].isdigit() else target.with_name(target.name + ".npz")
 
 
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Tell whether there is a file of that name, or of that name with ``.npz`` at its end."""
+    return Path(path).exists() or npz_path(path).exists()
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """

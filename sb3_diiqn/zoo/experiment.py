@@ -13,7 +13,7 @@ from rl_zoo3 import exp_manager, hyperparams_opt
 
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError, DIIQNError, MissingExpertDataError
-from sb3_diiqn.expert.storage import npz_path
+from sb3_diiqn.expert.storage import is_there
 from sb3_diiqn.zoo.configurations import expert_command
 from sb3_diiqn.zoo.search_spaces import OWN_SPACES, convert
 
@@ -46,7 +46,7 @@ class ExperimentManager(exp_manager.ExperimentManager):
             self.custom_hyperparams = self._hyperparameters_of_trial() | (self.custom_hyperparams or {})
         hyperparams, saved = super().read_hyperparameters()
         path = hyperparams.get("expert_data")
-        if isinstance(path, str) and not (Path(path).exists() or npz_path(path).exists()):
+        if isinstance(path, str) and not is_there(path):
             raise MissingExpertDataError(
                 f"The expert data {path!r} of {self.algo} on {self.env_name.gym_id} do not exist. This makes them:\n\n"
                 f"  {expert_command(path, self.env_name.gym_id)}\n"
