@@ -119,7 +119,7 @@ class ExpertSide:
 
     def _fill_in_preset(self) -> None:
         """Set what is left to the preset, also where ``load`` was told to change the preset or other arguments."""
-        told = self.__dict__.pop("_told_to_load", {})
+        told = self.__dict__.pop("_told_to_load", frozenset())
         present = {name: getattr(self, name) for name in self._settings_in_use}
         changed = {name: value for name, value in present.items() if name in told or value != self._settings_in_use[name]}
         self._given_settings = {**self._given_settings, **changed}
