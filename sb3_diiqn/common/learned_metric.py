@@ -10,8 +10,8 @@ import numpy as np
 from sb3_diiqn.common.demonstration import ExpertDemonstration
 from sb3_diiqn.common.observation_network import ObservationNetwork
 from sb3_diiqn.common.state_embedding import StateEmbedding
-from sb3_diiqn.inference.distances import LEARNED
 from sb3_diiqn.inference.embedding import EmbeddingDistance
+from sb3_diiqn.inference.metrics import LEARNED
 
 
 class LearnedMetric(ExpertDemonstration):

@@ -8,6 +8,7 @@ import numpy as np
 import torch as th
 
 from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.expert.types import count_observations
 
 
 class Transitions(NamedTuple):
@@ -101,10 +102,10 @@ def with_transitions(batch: Batch, further: Transitions) -> Batch:
     observations, actions, next_observations, *others = further
     return Batch(
         _joined_field(batch.observations, observations),
-        th.cat([batch.row, _count(batch.observations) + new]),
+        th.cat([batch.row, count_observations(batch.observations) + new]),
         _joined_field(batch.actions, actions),
         _joined_field(batch.next_observations, next_observations),
-        th.cat([batch.next_row, _count(batch.next_observations) + new]),
+        th.cat([batch.next_row, count_observations(batch.next_observations) + new]),
         *(_joined_field(one, other) for one, other in zip(batch[5:], others, strict=True)),
     )
 
@@ -122,23 +123,15 @@ def with_further(observations: TensorObservations, also: TensorObservations | No
 
 def _shared(own: TensorObservations, expert: TensorObservations, matched: np.ndarray) -> tuple[TensorObservations, th.Tensor]:
     """Return the agent's observations and those of the expert that differ from them, and the row of each one's."""
-    n_own = _count(own)
-    rows = np.arange(n_own + len(matched))
+    example = next(iter(own.values())) if isinstance(own, dict) else own
+    rows = np.arange(len(example) + len(matched))
     if len(matched) and _often_equal(own):
         new = _differ(own, expert, matched)
-        rows[n_own:] = np.where(new, n_own - 1 + new.cumsum(), matched)
+        rows[len(example) :] = np.where(new, len(example) - 1 + new.cumsum(), matched)
         expert = (
             {key: _chosen(value, new) for key, value in expert.items()} if isinstance(expert, dict) else _chosen(expert, new)
         )
-    return _joined_field(own, expert), th.as_tensor(rows, device=_example(own).device)
-
-
-def _example(observations: TensorObservations) -> th.Tensor:
-    return next(iter(observations.values())) if isinstance(observations, dict) else observations
-
-
-def _count(observations: TensorObservations) -> int:
-    return len(_example(observations))
+    return _joined_field(own, expert), th.as_tensor(rows, device=example.device)
 
 
 def _often_equal(observations: TensorObservations) -> bool:

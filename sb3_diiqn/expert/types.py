@@ -32,8 +32,8 @@ def arrays_of(observations: Observations) -> dict[str, np.ndarray]:
     return observations if isinstance(observations, dict) else {"": observations}
 
 
-def count_observations(observations: Observations) -> int:
-    """The number n of observations in a batch of shape (n, *obs)."""
+def count_observations(observations: Any) -> int:
+    """The number n of observations in a batch of shape (n, *obs), of arrays or tensors."""
     return len(next(iter(arrays_of(observations).values())))
 
 

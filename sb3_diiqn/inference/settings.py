@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.inference.distances import DistanceFunction, check_metric
+from sb3_diiqn.inference.distances import DistanceFunction
+from sb3_diiqn.inference.metrics import check_metric
 
 #: The smallest positive number, for bounds that are not themselves allowed values.
 TINY = sys.float_info.min
@@ -23,7 +24,7 @@ class InferenceSettings:
     """
     Parameters of inference and confidence. Those that the paper leaves open are marked so.
 
-    :param similarity_metric: the distance d (open in the paper), see :func:`~sb3_diiqn.inference.distances.make_distance`
+    :param similarity_metric: the distance d (open in the paper), see :func:`~sb3_diiqn.inference.metrics.make_distance`
     :param similarity_threshold: tau, an expert state is accepted as a match from this similarity on, in [0, 1]
     :param n_neighbors: k, how many nearest expert states are considered for a match (open in the paper), at least 1
     :param usefulness_beta: beta, steepness of the usefulness (open in the paper), positive

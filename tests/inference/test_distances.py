@@ -22,8 +22,8 @@ from sb3_diiqn.inference.distances import (
     MismatchDistance,
     RangeDistance,
     ScaledAbsoluteDistance,
-    make_distance,
 )
+from sb3_diiqn.inference.metrics import make_distance
 from tests.inference.reference import Slow, slow_absolute, slow_jaccard, slow_mismatch, slow_range
 
 # --- every distance, over random observations -----------------------------------------------------------------------------

@@ -82,7 +82,7 @@ class RewardModel(nn.Module):
         self.train()
         # in one batch, so that the normalisation cannot give away which is which
         logits = self.network(*(with_further(one, other) for one, other in zip(expert, own, strict=True))).squeeze(1)
-        n_expert = len(logits) - count_observations(own[0])  # type: ignore[arg-type]
+        n_expert = len(logits) - count_observations(own[0])
         loss = positive_unlabelled_loss(logits[:n_expert], logits[n_expert:], self.positive_prior)
         return self.network.minimize(loss)
 
