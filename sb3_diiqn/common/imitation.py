@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch as th
@@ -17,13 +17,12 @@ from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, Imitati
 from sb3_diiqn.common.callbacks import with_confidence_callback
 from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.learned_metric import LearnedMetric
+from sb3_diiqn.common.prepared_learning import PreparedLearning
 from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of, with_transitions
 from sb3_diiqn.expert import Observations
 
-SelfImplicitImitation = TypeVar("SelfImplicitImitation", bound="ImplicitImitation")
 
-
-class ImplicitImitation(LearnedMetric):
+class ImplicitImitation(LearnedMetric, PreparedLearning):
     """
     Mixin with the update and the behaviour of DIIQN. Put it before the algorithm class.
 
@@ -44,32 +43,8 @@ class ImplicitImitation(LearnedMetric):
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
-    def learn(
-        self: SelfImplicitImitation,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int = 4,
-        tb_log_name: str | None = None,
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> SelfImplicitImitation:
-        """
-        Learn from the environment and the expert data. Takes the host's arguments.
-
-        :param total_timesteps: number of steps of all environments together
-        :param callback: called at every step
-        :param log_interval: number of episodes between two logs
-        :param tb_log_name: name of the run for TensorBoard, default: that of the class
-        :param reset_num_timesteps: whether to count steps from 0
-        :param progress_bar: whether to show one
-        :return: the model
-        :raises MissingExpertDataError: if the model was loaded and its expert data is not there
-        """
+    def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
         self._require_expert()
-        name = tb_log_name or type(self).__name__
-        return super().learn(  # type: ignore[misc, no-any-return]
-            total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
-        )
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if self._expert is not None:

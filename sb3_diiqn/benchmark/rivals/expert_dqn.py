@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch as th
 from stable_baselines3 import DQN
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn.benchmark.rivals.actor import Actor
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
 from sb3_diiqn.common.expert_side import ExpertData, load_expert
+from sb3_diiqn.common.prepared_learning import PreparedLearning
 from sb3_diiqn.exceptions import ConfigurationError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 
-SelfExpertDQN = TypeVar("SelfExpertDQN", bound="ExpertDQN")
 
-
-class ExpertDQN(DQN):
+class ExpertDQN(PreparedLearning, DQN):
     """
     Base class. What a subclass adds to the networks goes into :meth:`_make_networks`, what it learns into ``train``.
 
@@ -74,26 +73,11 @@ class ExpertDQN(DQN):
     def _begin_anew(self) -> None:
         """Prepare for a training that counts its steps from 0, with new episodes."""
 
-    def learn(
-        self: SelfExpertDQN,
-        total_timesteps: int,
-        callback: MaybeCallback = None,
-        log_interval: int = 4,
-        tb_log_name: str | None = None,
-        reset_num_timesteps: bool = True,
-        progress_bar: bool = False,
-    ) -> SelfExpertDQN:
-        """
-        Learn from the environment and the expert data. Takes DQN's arguments.
-
-        :raises MissingExpertDataError: if the model was loaded without its expert data
-        """
+    def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
         if self.expert is None:
             raise MissingExpertDataError("the model was loaded without expert data: load(path, env=env, expert_data=...)")
         if reset_num_timesteps:
             self._begin_anew()
-        name = tb_log_name or type(self).__name__
-        return super().learn(total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar)
 
     def predict(
         self,
