@@ -40,3 +40,7 @@ def _register(name: str, entry_point: str, max_episode_steps: int) -> None:
 
 _register("Maze2D", "sb3_diiqn.envs.maze2d:Maze2D", maze2d.MAX_EPISODE_STEPS)
 _register("PointMaze", "sb3_diiqn.envs.point_maze:PointMaze", point_maze.MAX_EPISODE_STEPS)
+
+# a package of its own makes it, which is imported when it is asked for
+if "sb3_diiqn/Highway-v0" not in gymnasium.registry:
+    gymnasium.register("sb3_diiqn/Highway-v0", "sb3_diiqn.envs.highway:make_highway")
