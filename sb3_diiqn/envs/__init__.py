@@ -1,4 +1,4 @@
-"""Environments for expert and agent. Importing this registers ``Maze2D-v0``, ``PointMaze-v0`` and ``Highway-v0`` of ``sb3_diiqn/``.
+"""Environments for expert and agent. Importing this registers ``sb3_diiqn/Maze2D-v0``, ``PointMaze-v0`` and ``Highway-v0``.
 
 MinAtar's ids and network are in :mod:`sb3_diiqn.envs.minatar`, which needs torch; this module does not.
 """
