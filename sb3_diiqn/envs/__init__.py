@@ -29,18 +29,16 @@ __all__ = [
 ]
 
 
-def _register(name: str, entry_point: str, max_episode_steps: int) -> None:
+def _register(name: str, entry_point: str, max_episode_steps: int | None = None) -> None:
     environment_id = f"sb3_diiqn/{name}-v0"
     if environment_id in gymnasium.registry:
         return
     # Gymnasium cuts episodes itself, so that gymnasium.make(..., max_episode_steps=N) can also lengthen them
-    own_limit = {"max_episode_steps": None}
+    own_limit = {} if max_episode_steps is None else {"max_episode_steps": None}
     gymnasium.register(environment_id, entry_point, max_episode_steps=max_episode_steps, kwargs=own_limit)
 
 
 _register("Maze2D", "sb3_diiqn.envs.maze2d:Maze2D", maze2d.MAX_EPISODE_STEPS)
 _register("PointMaze", "sb3_diiqn.envs.point_maze:PointMaze", point_maze.MAX_EPISODE_STEPS)
-
-# a package of its own makes it, which is imported when it is asked for
-if "sb3_diiqn/Highway-v0" not in gymnasium.registry:
-    gymnasium.register("sb3_diiqn/Highway-v0", "sb3_diiqn.envs.highway:make_highway")
+# a package of its own makes it, which is imported when it is asked for, and limits its episodes
+_register("Highway", "sb3_diiqn.envs.highway:make_highway")

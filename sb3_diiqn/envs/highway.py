@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium
 
@@ -13,7 +13,7 @@ DRIVERS = ("agent", "traffic")
 
 class TrafficDriver(gymnasium.Wrapper[Any, Any, Any, Any]):
     """
-    An expert: the car drives by itself, as all others on the road do, whatever action it is given.
+    An expert: the car drives by itself, as all others on the road do, and ignores the actions that it is given.
 
     It accelerates and steers continuously, by the intelligent driver model (Treiber et al. 2000, arXiv cond-mat/0002177), and
     changes lanes by MOBIL (Kesting et al. 2007). The agent has five actions: changing lanes, and changing the speed in steps.
@@ -32,10 +32,6 @@ class TrafficDriver(gymnasium.Wrapper[Any, Any, Any, Any]):
         motorway.road.vehicles[motorway.road.vehicles.index(motorway.vehicle)] = car
         motorway.vehicle = car
         return observation, info
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Let it drive for a second; the action is what a car that drives by itself ignores."""
-        return self.env.step(action)
 
 
 def make_highway(driver: str = "agent", **kwargs: Any) -> gymnasium.Env[Any, Any]:
