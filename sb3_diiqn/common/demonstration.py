@@ -85,6 +85,7 @@ class ExpertDemonstration(ExpertSide):
     inference: Inference
     margin: Margin
     margin_batch_size: int
+    margin_factor: float
     margin_filter: bool
     margin_priorities: bool
     margin_vote: bool
@@ -118,7 +119,7 @@ class ExpertDemonstration(ExpertSide):
         super()._setup_model()
         self._demonstration_generator = np.random.default_rng(self._seed(3))
         self._demonstrations: list[DemonstrationSamples] = []
-        self._automatic_margin = AutomaticMargin()
+        self._automatic_margin = AutomaticMargin(self.margin_factor)
         # also for a loaded model without its expert data: the file has the networks' parameters
         if self._expert_content_hash is None:
             return

@@ -26,6 +26,7 @@ class DemonstrationSettings:
     :param margin_weight: weight of the margin loss, 0 turns it off
     :param margin: by how much the expert's action is to be valued above others, in units of the reward, positive; or
         ``"auto"``, see :class:`AutomaticMargin`
+    :param margin_factor: an automatic margin, in mean temporal-difference errors, positive
     :param margin_filter: whether states are left out at which another action is valued higher by more than the margin
     :param margin_priorities: whether transitions are drawn less often of which what is known is learned
     :param margin_vote: whether a network's estimates are put to the vote of all transitions from one state
@@ -37,6 +38,7 @@ class DemonstrationSettings:
     inference: Inference
     margin_weight: float
     margin: Margin
+    margin_factor: float
     margin_filter: bool
     margin_priorities: bool
     margin_vote: bool
@@ -59,6 +61,7 @@ class DemonstrationSettings:
         require(is_in(self.recorded_weight, 0), "recorded_weight", self.recorded_weight, "at least 0")
         positive = self.margin == "auto" or is_in(self.margin, 1e-12)
         require(positive, "margin", self.margin, "positive, or 'auto'")
+        require(is_in(self.margin_factor, 1e-12), "margin_factor", self.margin_factor, "positive")
         require_count("margin_batch_size", self.margin_batch_size)
         for name in ("margin_filter", "margin_priorities", "margin_vote", "imitate_guide"):
             require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
@@ -66,19 +69,20 @@ class DemonstrationSettings:
 
 class AutomaticMargin:
     """
-    A margin that does not depend on the unit of the reward: twice the mean absolute temporal-difference error of late.
+    A margin that does not depend on the unit of the reward: some times the mean absolute temporal-difference error of late.
 
     Values are not known better than that: what is closer together may be in any order. The loss is multiplied by the same
     number, up to 1: the gradient of the temporal-difference loss grows with the errors up to 1, that of the margin loss does
     not.
+
+    :param factor: the margin in mean errors
     """
 
-    #: margin in mean errors
-    factor = 2.0
     #: weight of a new batch in the running mean
     step_size = 0.01
 
-    def __init__(self) -> None:
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
         self._mean_error: float | None = None
 
     def note(self, errors: th.Tensor) -> None:

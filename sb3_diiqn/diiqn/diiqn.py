@@ -80,7 +80,10 @@ class DIIQN(ImplicitImitation, DQN):
         limit, it falls linearly to 0 over half of the training, with ``led_episodes`` sooner where these return less than
         the agent's own, and later where they clearly return more. 0 turns it off, as in the paper
     :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``:
-        twice the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
+        ``margin_factor`` times the mean temporal-difference error, which also scales the weight, so that the unit of the
+        reward does not matter
+    :param margin_factor: with ``margin="auto"``, the margin in mean temporal-difference errors, and the weight likewise; less
+        than the default where much of these errors is chance
     :param margin_filter: whether the margin loss, of expert and guide, leaves out the states at which the agent values an
         action of its own higher than theirs by more than the margin
     :param margin_priorities: whether the margin loss draws those expert transitions less often of which the agent has learned
@@ -147,6 +150,7 @@ class DIIQN(ImplicitImitation, DQN):
         inference: Inference | None = None,
         margin_weight: float | None = None,
         margin: Margin | None = None,
+        margin_factor: float = 2.0,
         margin_filter: bool = False,
         margin_priorities: bool = False,
         margin_vote: bool = False,
@@ -204,6 +208,7 @@ class DIIQN(ImplicitImitation, DQN):
             inference=inference,
             margin_weight=margin_weight,
             margin=margin,
+            margin_factor=margin_factor,
             margin_filter=margin_filter,
             margin_priorities=margin_priorities,
             margin_vote=margin_vote,

@@ -43,7 +43,7 @@ def test_where_all_actions_are_plausible_nothing_is_learned() -> None:
 
 
 def test_an_automatic_margin_follows_the_errors() -> None:
-    margin = AutomaticMargin()
+    margin = AutomaticMargin(2.0)
     assert (margin.margin, margin.weight) == (0.0, 0.0)
     margin.note(th.tensor([0.1, 0.3]))
     assert margin.margin == pytest.approx(2 * 0.2)
@@ -55,6 +55,12 @@ def test_an_automatic_margin_follows_the_errors() -> None:
     assert margin.weight == 1.0, "the gradient of the temporal-difference loss grows no further, either"
 
 
+def test_what_is_taken_of_the_errors_is_margin_and_weight() -> None:
+    margin = AutomaticMargin(0.5)
+    margin.note(th.tensor([0.1, 0.3]))
+    assert margin.margin == margin.weight == pytest.approx(0.5 * 0.2)
+
+
 def test_a_margin_can_be_automatic() -> None:
     DemonstrationSettings(**{**GOOD, "margin": "auto"})
 
@@ -63,6 +69,7 @@ GOOD: dict[str, Any] = {
     "inference": "nearest",
     "margin_weight": 1.0,
     "margin": 0.8,
+    "margin_factor": 2.0,
     "margin_filter": False,
     "margin_priorities": False,
     "margin_vote": False,
@@ -80,6 +87,8 @@ GOOD: dict[str, Any] = {
         ("margin_weight", float("nan")),
         ("margin", 0.0),
         ("margin", "wide"),
+        ("margin_factor", 0.0),
+        ("margin_factor", float("inf")),
         ("margin_batch_size", 0),
         ("margin_batch_size", 1.5),
         ("margin_filter", "yes"),
