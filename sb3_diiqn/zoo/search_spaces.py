@@ -55,6 +55,7 @@ IMITATION_SPACE: SearchSpace = {
     "inference": _choice("nearest", "inverse_dynamics"),
     "margin_weight": _number(0.0, 1.0, step=0.25),  # in steps, so that 0, which turns it off, is tried as well
     "margin": _choice("auto", 0.1, 0.3, 1.0, 2.0),
+    "margin_factor": _number(0.25, 4.0, log=True),
 }
 BRIDGING_SPACE: SearchSpace = {
     "infeasibility_threshold": _number(0.003, 0.3, log=True),
