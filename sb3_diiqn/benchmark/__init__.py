@@ -6,6 +6,7 @@ The benchmark: which algorithm learns how fast, over environments and seeds, fro
     python -m sb3_diiqn.benchmark run SUITE... [--out FOLDER] [--workers N] [--only PATTERN...]
     python -m sb3_diiqn.benchmark run SUITE... --backend ray --address auto
     python -m sb3_diiqn.benchmark status [SUITE...] [--out FOLDER]
+    python -m sb3_diiqn.benchmark cost SUITE --algorithms NAME... [--environments NAME...] [--out FOLDER]
     python -m sb3_diiqn.benchmark report [SUITE...] [--out FOLDER]
 
 ``SUITE`` is the name of a suite that comes with the package or the path of a ``.yml`` file. A suite stands for a matrix of
@@ -13,7 +14,9 @@ The benchmark: which algorithm learns how fast, over environments and seeds, fro
 cells that are not finished yet; it can be stopped or killed at any moment and loses only the cells that were running. Cells
 whose settings or expert changed since, or whose file is damaged, are done again. ``--only 'Breakout/dqn/*'`` runs a part; two
 that have no cell in common may run side by side into one folder. Cells that require a package that is not installed are left
-out. ``report`` works at any time, from the files alone.
+out. ``cost`` measures what a training takes of the processor's time: one of the algorithm and one of DQN, each in a process of
+its own, take turns, so that what else the machine does hits both. With that, the report has a section that compares them at
+equal processor time. ``report`` works at any time, from the files alone.
 
 Suites
 ------
@@ -83,7 +86,9 @@ the manifest, ``versions``, ``git_revision``, ``wall_time`` in seconds, ``steps_
 curves: ``training`` (``step``, ``return``, ``length`` of every finished episode), ``greedy`` (``step``, ``mean``, ``returns``
 of every evaluation), ``expert_statistics`` (what the algorithm logs under ``expert/``), and ``agreement`` at every evaluation:
 how often what the algorithm knows of the expert's actions is what these were (see
-:class:`~sb3_diiqn.benchmark.agreement.ActionAgreement`), where the true ones are known. ``FOLDER/SUITE/report`` holds
+:class:`~sb3_diiqn.benchmark.agreement.ActionAgreement`), where the true ones are known.
+``FOLDER/SUITE/cost/ENVIRONMENT/ALGORITHM/VARIATION.json`` holds what ``cost`` measured: at every fiftieth of the training the
+``steps`` and the ``seconds`` of DQN and of the algorithm until then. ``FOLDER/SUITE/report`` holds
 ``report.md``, ``summary.csv``, ``overall.csv``, ``runs.csv`` and the figures. What the columns mean is said in the report, and
 defined in :mod:`~sb3_diiqn.benchmark.curves` and :mod:`~sb3_diiqn.benchmark.statistics`.
 

@@ -1,4 +1,4 @@
-"""Command line of the benchmark: run, report, status, throughput."""
+"""Command line of the benchmark: run, report, status, cost, throughput."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sb3_diiqn.benchmark import cost
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS
 from sb3_diiqn.benchmark.storage import STATES, ResultFolder
 from sb3_diiqn.benchmark.suite import load_suite
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sb3_diiqn.benchmark", description="Compare algorithms over environments and seeds."
     )
-    commands = parser.add_subparsers(required=True, metavar="run|report|status|throughput")
+    commands = parser.add_subparsers(required=True, metavar="run|report|status|cost|throughput")
     run = commands.add_parser("run", help="run the cells of suites that are not finished yet")
     run.add_argument("suites", nargs="+", metavar="SUITE", help="name of a shipped suite, or path of a .yml file")
     run.add_argument(
@@ -58,12 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
     status = commands.add_parser("status", help="count finished, running, missing and broken cells")
     status.set_defaults(command=_status)
+    costs = commands.add_parser("cost", help="measure what algorithms take of the processor's time, beside DQN")
+    cost.add_arguments(costs)
+    costs.set_defaults(command=cost.run)
     speed = commands.add_parser("throughput", help="measure steps per second, and what matching costs")
     throughput.add_arguments(speed)
     speed.set_defaults(command=throughput.run)
     for command in (report, status):
         command.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite (default: all that were run)")
-    for command in (run, report, status):
+    for command in (run, report, status, costs):
         command.add_argument(
             "--out", type=Path, default=Path("benchmark_results"), help="folder of the results (default: %(default)s)"
         )

@@ -10,7 +10,7 @@ WINDOW = 20
 """The training return at a step is the mean over this many episodes finished last (all, while there are fewer)."""
 
 
-def curve_steps(n_timesteps: int) -> np.ndarray:
+def curve_steps(n_timesteps: float) -> np.ndarray:
     """Steps at which a training curve is read, shape (N_POINTS,)."""
     return np.arange(1, N_POINTS + 1) * n_timesteps / N_POINTS
 
@@ -19,17 +19,29 @@ def training_curve(steps: np.ndarray, returns: np.ndarray, n_timesteps: int) -> 
     """
     Read the training return at evenly spaced steps.
 
+    :param steps: step at which each episode finished, shape (n,), ascending
+    :param returns: return of each episode, shape (n,)
+    :param n_timesteps: length of the training
+    :return: shape (N_POINTS,), see :func:`training_returns`
+    """
+    return training_returns(steps, returns, curve_steps(n_timesteps))
+
+
+def training_returns(steps: np.ndarray, returns: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """
+    Read the training return at any steps.
+
     The value at step t is the mean return of the last :data:`WINDOW` episodes that finished at or before t. Before the first
     episode finished, it is that episode's return.
 
     :param steps: step at which each episode finished, shape (n,), ascending
     :param returns: return of each episode, shape (n,)
-    :param n_timesteps: length of the training
-    :return: shape (N_POINTS,); NaN throughout if no episode finished
+    :param at: where to read it, shape (m,)
+    :return: shape (m,); NaN throughout if no episode finished
     """
     if len(returns) == 0:
-        return np.full(N_POINTS, np.nan)
-    ends = np.maximum(np.searchsorted(steps, curve_steps(n_timesteps), side="right"), 1)
+        return np.full(len(at), np.nan)
+    ends = np.maximum(np.searchsorted(steps, at, side="right"), 1)
     sums = np.concatenate([[0.0], np.cumsum(returns)])
     starts = np.maximum(ends - WINDOW, 0)
     return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
@@ -40,7 +52,7 @@ def area_under_curve(curve: np.ndarray) -> float:
     return float(np.mean(curve))
 
 
-def final_return(steps: np.ndarray, means: np.ndarray, n_timesteps: int) -> float:
+def final_return(steps: np.ndarray, means: np.ndarray, n_timesteps: float) -> float:
     """
     Mean return over the evaluations, or points of a training curve, in the last tenth of the training, at least the last one.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sb3_diiqn.benchmark.analysis import Group
 from sb3_diiqn.benchmark.curves import curve_steps
+from sb3_diiqn.benchmark.equal_time import Comparison
 from sb3_diiqn.benchmark.statistics import aggregate, bands
 from sb3_diiqn.exceptions import MissingDependencyError
 
@@ -91,6 +92,39 @@ def write_overview(groups: list[Group], folder: Path) -> str:
     with matplotlib.rc_context(_STYLE):
         overview_figure(groups).savefig(folder / "learning.png")
     return "learning.png"
+
+
+def write_equal_time(compared: list[Comparison], folder: Path) -> str:
+    """
+    Draw the learning curves over the time that the baseline takes.
+
+    :return: name of the file
+    """
+    with matplotlib.rc_context(_STYLE):
+        equal_time_figure(compared).savefig(folder / "equal-time.png")
+    return "equal-time.png"
+
+
+def equal_time_figure(compared: list[Comparison]) -> Figure:
+    """Draw training and greedy return over the baseline's time, one column per environment."""
+    environments = list(dict.fromkeys(one.timed.group.environment for one in compared))
+    figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
+    columns = figure.subplots(2, len(environments), squeeze=False).T
+    for name, (training, greedy) in zip(environments, columns, strict=True):
+        chosen = [one for one in compared if one.timed.group.environment == name]
+        shown = [chosen[0].baseline, *(one.timed for one in chosen)]
+        for timed, (_, style) in zip(shown, styles([timed.group for timed in shown]), strict=True):
+            for axis, curves in ((training, timed.training_curves), (greedy, timed.greedy_curves)):
+                _curve(axis, timed.times / timed.end, curves, style)
+        for axis in (training, greedy):
+            axis.set_xlabel(f"processor time, {shown[0].group.algorithm}'s whole training = 1")
+            axis.set_xlim(0, 1)
+            _expert_line(axis, [shown[0].group])
+        training.set_title(name)
+    columns[0][0].set_ylabel("training return")
+    columns[0][1].set_ylabel("greedy return")
+    _legend(figure, columns.flat)
+    return figure
 
 
 def colours(groups: Iterable[Group]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from sb3_diiqn.benchmark import plots
 from sb3_diiqn.benchmark.algorithms import BASELINE
 from sb3_diiqn.benchmark.analysis import KNOWN, Group, Overall, Summary, load_groups, overall, summarise
 from sb3_diiqn.benchmark.curves import N_POINTS, WINDOW
+from sb3_diiqn.benchmark.equal_time import Comparison, Timed, compare
 from sb3_diiqn.benchmark.statistics import Estimate
 from sb3_diiqn.benchmark.storage import ResultFolder, write_text
 from sb3_diiqn.benchmark.suite import Suite
@@ -32,6 +33,13 @@ factors of the confidence in the expert samples, and the confidence, Phi, which 
 one.
 - Solved: the greedy return reaches the stated return (without one: the expert's mean return) at an evaluation and at the \
 next. Runs that never do count with the whole training in "steps until solved".
+"""
+
+EQUAL_TIME = f"""\
+Whole trainings of one seed, in turns on one machine, tell what they take of the processor's time (`benchmark cost`). Here \
+each algorithm has the time that {BASELINE} takes for all of its steps. Speed: of the whole training, relative to {BASELINE}. \
+Training and greedy return are means over that time, the latter linear between evaluations; at the end: training return over \
+its last tenth.
 """
 
 
@@ -62,6 +70,12 @@ def write_report(suite: Suite, folder: ResultFolder) -> Path:
         print("\n" + "\n\n".join(section))
         parts += [*section, f"![learning]({plots.write_overview(groups, target)})"]
         write_text(target / "overall.csv", overall_csv(across).csv())
+    compared = compare(groups, suite, folder)
+    if compared:
+        section = ["## At equal processor time", equal_time_table(compared).markdown()]
+        print("\n" + "\n\n".join(section))
+        parts += [*section, f"![at equal processor time]({plots.write_equal_time(compared, target)})", EQUAL_TIME]
+        write_text(target / "equal_time.csv", equal_time_csv(compared).csv())
     write_text(target / "summary.csv", summary_csv(summaries).csv())
     write_text(target / "runs.csv", runs_csv(groups).csv())
     write_text(target / "report.md", "\n\n".join([*parts, "## How to read this", DEFINITIONS]))
@@ -147,6 +161,47 @@ def overall_table(rows: list[Overall]) -> Table:
             for row in rows
         ],
     )
+
+
+def equal_time_table(compared: list[Comparison]) -> Table:
+    """Make the table of what is learned in the time that the baseline takes."""
+    header = ["", "", f"speed relative to {BASELINE}", "steps", "training return", f"relative to {BASELINE}"]
+    header += ["greedy return", "training return at the end"]
+    rows = []
+    for environment in dict.fromkeys(one.timed.group.environment for one in compared):
+        chosen = [one for one in compared if one.timed.group.environment == environment]
+        rows.append(_timed_row(chosen[0].baseline, None))
+        rows += [_timed_row(one.timed, one.relative_area) for one in chosen]
+    return Table(header, rows)
+
+
+def _timed_row(timed: Timed, relative_area: Estimate | None) -> list[str]:
+    return [
+        timed.group.environment,
+        timed.group.label,
+        number(timed.speed),
+        number(timed.steps_at_times[-1]),
+        estimate(timed.area),
+        estimate(relative_area),
+        estimate(timed.greedy),
+        estimate(timed.final_training),
+    ]
+
+
+def equal_time_csv(compared: list[Comparison]) -> Table:
+    """Make the same table with the baseline beside each algorithm, at full precision."""
+    names = ("area", "mean_greedy_return", "final_training_return")
+    header = ["environment", "algorithm", "variation", "runs", "baseline", "speed", "steps", *_with_intervals("relative_area")]
+    header += [*_with_intervals(*names), *_with_intervals(*(f"baseline_{name}" for name in names))]
+    rows = []
+    for one in compared:
+        group, timed = one.timed.group, one.timed
+        row = [group.environment, group.algorithm, group.variation, len(group.results), one.baseline.group.algorithm]
+        row += [timed.speed, float(timed.steps_at_times[-1]), *one.relative_area]
+        for side in (timed, one.baseline):
+            row += [*side.area, *side.greedy, *side.final_training]
+        rows.append([_plain(entry) for entry in row])
+    return Table(header, rows)
 
 
 def summary_csv(summaries: list[Summary]) -> Table:

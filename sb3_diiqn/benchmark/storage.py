@@ -29,7 +29,7 @@ STATES: tuple[State, ...] = ("finished", "running", "failed", "outdated", "broke
 @dataclass(frozen=True)
 class ResultFolder:
     """
-    A folder of results: ``experts/`` for all suites, and for each suite ``suite.json``, ``cells/`` and ``report/``.
+    A folder of results: ``experts/`` for all suites, and for each suite ``suite.json``, ``cells/``, ``cost/`` and ``report/``.
 
     :param root: the folder that the user named
     """
@@ -60,6 +60,10 @@ class ResultFolder:
     def heartbeat(self, cell: Cell) -> Path:
         """File into which a running cell writes the number of its steps."""
         return self.cell(cell).with_suffix(".running")
+
+    def cost(self, cell: Cell) -> Path:
+        """File of what the cell's algorithm takes of the processor's time, see :mod:`~sb3_diiqn.benchmark.cost`."""
+        return self.suite(cell.suite) / "cost" / cell.environment / cell.algorithm / f"{cell.variation}.json"
 
     def save_suite(self, suite: Suite) -> None:
         """Keep the suite, so that status and report need only the folder."""

@@ -28,7 +28,7 @@ LEVELS = {
 }
 
 
-def _suite(environments: int = 1) -> Suite:
+def made_suite(environments: int = 1) -> Suite:
     environment = {
         "n_timesteps": 100,
         "settings": {"policy": "MlpPolicy"},
@@ -46,7 +46,7 @@ def _suite(environments: int = 1) -> Suite:
     )
 
 
-def _fabricate(root: Path, suite: Suite) -> ResultFolder:
+def fabricate(root: Path, suite: Suite) -> ResultFolder:
     folder = ResultFolder(root)
     folder.save_suite(suite)
     manifest = {}
@@ -77,8 +77,8 @@ def _fabricate(root: Path, suite: Suite) -> ResultFolder:
 
 
 def test_agreement_is_that_at_the_end_in_the_mean_of_the_runs(tmp_path: Path) -> None:
-    suite = _suite()
-    folder = _fabricate(tmp_path, suite)
+    suite = made_suite()
+    folder = fabricate(tmp_path, suite)
     for seed, (plausible, cloned) in enumerate([(0.5, {}), (0.75, {"cloned": 0.25})]):
         path = folder.cell(suite.cell("env0", "diiqn", "default", seed))
         first = {"step": 50, "plausible": 0.0, "cloned": 0.0}
@@ -103,8 +103,8 @@ def _csv(path: Path) -> list[dict[str, str]]:
 
 
 def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    suite = _suite()
-    folder = _fabricate(tmp_path, suite)
+    suite = made_suite()
+    folder = fabricate(tmp_path, suite)
     assert main(["report", "--out", str(tmp_path)]) == 0
     rows = {(row["algorithm"], row["variation"]): row for row in _csv(folder.report(suite) / "summary.csv")}
     assert rows.keys() == LEVELS.keys()
@@ -162,8 +162,8 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_two_environments_and_figures(tmp_path: Path) -> None:
-    suite = _suite(environments=2)
-    folder = _fabricate(tmp_path, suite)
+    suite = made_suite(environments=2)
+    folder = fabricate(tmp_path, suite)
     main(["report", "made", "--out", str(tmp_path)])
     text = (folder.report(suite) / "report.md").read_text(encoding="utf-8")
     table = text.split("## All environments")[1]
@@ -199,16 +199,16 @@ def test_two_environments_and_figures(tmp_path: Path) -> None:
 
 
 def test_same_colour_everywhere(tmp_path: Path) -> None:
-    suite = _suite(environments=2)
-    groups = load_groups(suite, _fabricate(tmp_path, suite))
+    suite = made_suite(environments=2)
+    groups = load_groups(suite, fabricate(tmp_path, suite))
     palette = colours(groups)
     assert palette == colours([group for group in groups if group.environment == "env1"]) == colours(groups[::-1])
     assert len(set(palette.values())) == 2
 
 
 def test_many_algorithms_look_different_and_the_overview_leaves_variations_out(tmp_path: Path) -> None:
-    suite = _suite()
-    groups = load_groups(suite, _fabricate(tmp_path, suite))
+    suite = made_suite()
+    groups = load_groups(suite, fabricate(tmp_path, suite))
     plain = [group for group in groups if group.variation == "default"]
     many = [dataclasses.replace(plain[0], algorithm=name) for name in ("dqn", "diiqn", *"abcdefghij")]
     looks = {(style["color"], style["linestyle"]) for _, style in plots.styles(many)}
@@ -218,8 +218,8 @@ def test_many_algorithms_look_different_and_the_overview_leaves_variations_out(t
 
 
 def test_unfinished_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    suite = _suite()
-    folder = _fabricate(tmp_path, suite)
+    suite = made_suite()
+    folder = fabricate(tmp_path, suite)
     dqn_first, *_ = suite.cells()
     folder.cell(dqn_first).write_text("{", encoding="utf-8")
     for cell in suite.cells():
@@ -237,8 +237,8 @@ def test_unfinished_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_training_without_a_finished_episode(tmp_path: Path) -> None:
-    suite = _suite()
-    folder = _fabricate(tmp_path, suite)
+    suite = made_suite()
+    folder = fabricate(tmp_path, suite)
     for cell in suite.cells():
         result = json.loads(folder.cell(cell).read_text())
         result["training"] = {"step": [], "return": [], "length": []}

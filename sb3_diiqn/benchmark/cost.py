@@ -1,0 +1,217 @@
+"""What a training takes of the processor's time, beside one of the baseline: both in turns, a stretch each."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+
+from sb3_diiqn.benchmark.algorithms import ALGORITHMS, BASELINE
+from sb3_diiqn.benchmark.backends import local_backend
+from sb3_diiqn.benchmark.cell import git_revision
+from sb3_diiqn.benchmark.progress import Progress
+from sb3_diiqn.benchmark.runner import check_runnable, make_experts
+from sb3_diiqn.benchmark.storage import ResultFolder, read_json, write_json
+from sb3_diiqn.benchmark.suite import Cell, Suite, load_suite
+from sb3_diiqn.benchmark.throughput.command import describe_machine
+from sb3_diiqn.benchmark.training import make_model
+from sb3_diiqn.exceptions import ConfigurationError, DIIQNError
+
+N_STRETCHES = 50
+"""In so many parts each of the two trainings is cut."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Add the command's arguments.
+
+    :param parser: of the command
+    """
+    parser.add_argument("suite", metavar="SUITE", help="name of a shipped suite, or path of a .yml file")
+    parser.add_argument("--algorithms", nargs="+", required=True, metavar="NAME", help=f"those to compare with {BASELINE}")
+    parser.add_argument("--environments", nargs="+", metavar="NAME", help="where (default: everywhere)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """
+    Measure what has not been measured yet.
+
+    :param options: parsed arguments
+    :return: exit code
+    """
+    suite, folder = load_suite(options.suite), ResultFolder(options.out)
+    for kind, known in (("algorithms", suite.algorithms), ("environments", suite.environments)):
+        for name in getattr(options, kind) or ():
+            if name not in known:
+                raise ConfigurationError(f"--{kind} {name}: suite {suite.name!r} has {', '.join(known)}.")
+    check_runnable(suite)
+    pairs = [
+        _pair(suite, environment, algorithm)
+        for environment in options.environments or suite.environments
+        for algorithm in options.algorithms
+    ]
+    todo = [pair for pair in pairs if load_cost(folder, *pair) is None]
+    print(f"{len(pairs) - len(todo)} pairs are measured already, {len(todo)} to do", flush=True)
+    folder.save_suite(suite)
+    with local_backend(1) as backend:
+        errors = make_experts([suite], [cell for pair in todo for cell in pair], folder, backend)
+        if errors:
+            raise DIIQNError(f"these experts could not be made: {', '.join(errors)}")
+        for pair in todo:
+            measured = measure(pair, folder)
+            write_json(folder.cost(pair[1]), measured)
+            before, after = (taken[-1] for taken in measured["seconds"])
+            print(f"{pair[1].environment} {pair[1].algorithm}: {before / after:.3g} times as fast as {BASELINE}", flush=True)
+    return 0
+
+
+def _pair(suite: Suite, environment: str, algorithm: str) -> tuple[Cell, Cell]:
+    """Find the baseline's cell and the algorithm's, each of its first variation."""
+    cells = {names[:2]: suite.cell(*names, suite.seeds[0]) for names in reversed(list(suite.combinations()))}
+    baseline = next((name for name, layer in suite.algorithms.items() if layer.algorithm_class == BASELINE), BASELINE)
+    for name in (baseline, algorithm):
+        if (environment, name) not in cells:
+            message = f"suite {suite.name!r} does not run {name!r} in {environment!r}"
+            raise ConfigurationError(f"--algorithms {algorithm}: {message}.")
+    required = ALGORITHMS[suite.algorithms[algorithm].algorithm_class]
+    if not required.is_available:
+        raise ConfigurationError(f"--algorithms {algorithm}: it requires {required.requires}, which is not installed.")
+    return cells[environment, baseline], cells[environment, algorithm]
+
+
+def load_cost(folder: ResultFolder, baseline: Cell, cell: Cell) -> dict[str, Any] | None:
+    """
+    Read what was measured.
+
+    :param baseline: the baseline's cell, of any seed
+    :param cell: the algorithm's
+    :return: ``steps``, shape (n,), and the ``seconds`` of the baseline and of the algorithm until then, shape (2, n); None if
+        that was not measured, or with other settings
+    """
+    measured = read_json(folder.cost(cell))
+    if not isinstance(measured, dict) or measured.get("settings_hashes") != [baseline.settings_hash, cell.settings_hash]:
+        return None
+    return measured
+
+
+def measure(pair: tuple[Cell, Cell], folder: ResultFolder) -> dict[str, Any]:
+    """
+    Train two cells in turns.
+
+    :param pair: the baseline's, and another
+    :param folder: has the experts
+    :return: see :func:`load_cost`
+    :raises DIIQNError: if a training ends early
+    """
+    n_steps = pair[1].settings["n_timesteps"]
+    steps: list[int] = []
+    seconds: list[list[float]] = [[], []]
+    with Progress(2 * n_steps) as progress, _training(pair[0], folder) as first, _training(pair[1], folder) as second:
+        trainings = [first, second]
+        for number in range(N_STRETCHES):
+            # what else the machine does hits both; who goes first takes turns, too
+            for index in (0, 1) if number % 2 == 0 else (1, 0):
+                step, taken = _train_stretch(trainings[index], pair[index])
+                seconds[index].append(round(taken + sum(seconds[index][-1:]), 3))
+            steps.append(step)
+            progress.update(2 * step, f"{pair[1].environment} {pair[1].algorithm}")
+    return {
+        "settings_hashes": [cell.settings_hash for cell in pair],
+        "baseline": pair[0].algorithm,
+        "steps": steps,
+        "seconds": seconds,
+        "machine": describe_machine(),
+        "git_revision": git_revision(),
+    }
+
+
+@contextmanager
+def _training(cell: Cell, folder: ResultFolder) -> Iterator[Connection]:
+    """Start a training in a process of its own, which waits to be told to go on."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    expert = folder.expert(cell.expert) if cell.expert else None
+    process = context.Process(target=train_in_turns, args=(theirs, cell, expert), daemon=True)
+    process.start()
+    theirs.close()  # so that ours ends when the process does
+    try:
+        yield ours
+    finally:
+        ours.close()
+        process.terminate()
+        process.join()
+
+
+def _train_stretch(connection: Connection, cell: Cell) -> tuple[int, float]:
+    """Let a training go on, and tell the step at which it waits again, and the seconds of the processor's time until then."""
+    try:
+        connection.send("go on")
+        step, taken = connection.recv()
+    except (EOFError, OSError) as error:
+        raise DIIQNError(f"{cell}: the training ended early; its own error is above.") from error
+    return step, taken
+
+
+def train_in_turns(connection: Connection, cell: Cell, expert_data: Path | None) -> None:
+    """
+    Train a cell, a stretch each time that something is received, and send the step and the seconds that it took.
+
+    :param connection: to who tells when to go on
+    :param cell: what to train
+    :param expert_data: recordings, None if it uses none
+    """
+    torch.set_num_threads(1)
+    settings = cell.settings
+    model = make_model(
+        settings["class"],
+        settings["id"],
+        settings["env_kwargs"],
+        settings["n_envs"],
+        settings["settings"],
+        cell.seed,
+        **({} if expert_data is None else {"expert_data": expert_data}),
+    )
+    model.learn(settings["n_timesteps"], callback=Turns(connection, settings["n_timesteps"]))
+
+
+class Turns(BaseCallback):
+    """
+    Lets a training wait for its turn after each stretch. Only the processor's time of the training itself counts.
+
+    :param connection: see :func:`train_in_turns`
+    :param n_timesteps: length of the training
+    """
+
+    def __init__(self, connection: Connection, n_timesteps: int) -> None:
+        super().__init__()
+        self._connection, self._n_timesteps = connection, n_timesteps
+        self._n_done, self._started = 0, 0.0
+
+    def _on_training_start(self) -> None:
+        self._wait()
+
+    def _on_step(self) -> bool:
+        # the last stretch ends with the training, after its last update
+        while self._n_done < N_STRETCHES - 1 and self.num_timesteps * N_STRETCHES >= (self._n_done + 1) * self._n_timesteps:
+            self._tell()
+            self._wait()
+        return True
+
+    def _on_training_end(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        self._n_done += 1
+        self._connection.send((self.num_timesteps, time.process_time() - self._started))
+
+    def _wait(self) -> None:
+        self._connection.recv()
+        self._started = time.process_time()
