@@ -20,7 +20,7 @@ from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, Expert
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
 from sb3_diiqn.common.guidance import ExpertGuidance, Follower, GuidanceSettings
 from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
-from sb3_diiqn.common.presets import with_preset
+from sb3_diiqn.common.presets import PRESETS, with_preset
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.storage import is_there, npz_path
@@ -120,7 +120,8 @@ class ExpertSide:
     def _fill_in_preset(self) -> None:
         """Set what is left to the preset, also where ``load`` was told to change the preset or other arguments."""
         told = self.__dict__.pop("_told_to_load", frozenset())
-        present = {name: getattr(self, name) for name in self._settings_in_use}
+        # what is not in use in a model that is loaded is what the version that saved it did not know
+        present = {name: getattr(self, name) for name in [*self._settings_in_use, *(told & PRESETS["paper"].keys())]}
         changed = {name: value for name, value in present.items() if name in told or value != self._settings_in_use[name]}
         self._given_settings = {**self._given_settings, **changed}
         self._settings_in_use = with_preset(self.preset, self._given_settings)

@@ -64,12 +64,14 @@ def with_preset(preset: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
     :param preset: key of :data:`PRESETS`
     :param arguments: the user's arguments
+    :return: the same, and all that the presets set
     :raises ConfigurationError: if there is no such preset
     """
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigurationError(f"preset={preset!r}: it must be one of {', '.join(map(repr, PRESETS))}")
     chosen = PRESETS[preset]
-    filled = {name: chosen[name] if value is None and name in chosen else value for name, value in arguments.items()}
+    # also what a model of an earlier version did not know of
+    filled = chosen | {name: chosen[name] if value is None and name in chosen else value for name, value in arguments.items()}
     if filled["max_inference_error"] is None:
         nearest = filled["inference"] == "nearest"
         alone = InferenceSettings.max_inference_error

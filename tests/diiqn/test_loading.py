@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,27 @@ def test_arguments_that_are_changed_when_loading_mean_what_they_mean_to_the_cons
     again = DIIQN.load(saved(loaded, tmp_path), env=env(), expert_data=right_walks())
     assert again.guidance_share == expected.guidance_share
     again.learn(40)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_model_of_a_version_that_knew_fewer_arguments_has_the_defaults_of_the_others(tmp_path: Path, preset: str) -> None:
+    added = ("greedy_episodes", "margin_weight", "margin_factor", "double_q")
+    zip_path = saved(make(right_walks(), preset=preset), tmp_path)
+    with zipfile.ZipFile(zip_path) as file:
+        content = {name: file.read(name) for name in file.namelist()}
+    attributes = json.loads(content["data"])
+    for known in (attributes, attributes["_given_settings"], attributes["_settings_in_use"]):
+        for name in added:
+            del known[name]
+    with zipfile.ZipFile(zip_path, "w") as file:
+        for name, part in content.items():
+            file.writestr(name, json.dumps(attributes) if name == "data" else part)
+    loaded = DIIQN.load(zip_path, env=env(), expert_data=right_walks())
+    expected = make(right_walks(), preset=preset)
+    assert {name: getattr(loaded, name) for name in added} == {name: getattr(expected, name) for name in added}
+    again = DIIQN.load(saved(loaded, tmp_path), env=env(), expert_data=right_walks())
+    assert {name: getattr(again, name) for name in added} == {name: getattr(expected, name) for name in added}
+    assert DIIQN.load(zip_path, env=env(), expert_data=right_walks(), greedy_episodes=0.3).greedy_episodes == 0.3
 
 
 def test_a_preset_that_does_not_exist_is_refused_when_loading(tmp_path: Path) -> None:
