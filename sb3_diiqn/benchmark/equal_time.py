@@ -54,9 +54,13 @@ class Timed:
 
     @cached_property
     def greedy_curves(self) -> np.ndarray:
-        """Greedy return at the times, linear between evaluations, shape (n_runs, N_POINTS)."""
+        """Greedy return at the times, linear from the lowest return to each evaluation in turn, shape (n_runs, N_POINTS)."""
         steps, curves = self.group.greedy_curves
-        return np.stack([np.interp(self.steps_at_times, steps, curve) for curve in curves])
+        # else who is slow would have from the beginning what its first evaluation shows late
+        known = np.append(0, steps)
+        return np.stack(
+            [np.interp(self.steps_at_times, known, np.append(self.group.lowest_return, curve)) for curve in curves]
+        )
 
     @cached_property
     def areas(self) -> np.ndarray:

@@ -118,8 +118,9 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     np.testing.assert_allclose(timed.areas, area)
     (dqn,) = {round(value, 6) for value in compared.baseline.areas}
     assert compared.relative_area.value == pytest.approx(area / dqn)
-    # 6 and 4 until the evaluation at step 50, then on the way to 8 at step 100
-    greedy = [level + ((8 - level) * (after - 50) / 50).sum() / 100 for level in (6, 4)]
+    # from 0 to 6 and 4 at step 50, then on the way to 8 at step 100
+    before = np.array([4 * tenths / 10 if tenths <= 50 else 20 + 8 * (tenths / 10 - 5) for tenths in range(1, 88)])
+    greedy = [((level * before / 50).sum() + (level + (8 - level) * (after - 50) / 50).sum()) / 100 for level in (6, 4)]
     assert timed.greedy.value == pytest.approx(np.mean(greedy))
     assert timed.final_training.value == pytest.approx(2 + rise[3:].mean())
 
