@@ -38,8 +38,8 @@ next. Runs that never do count with the whole training in "steps until solved".
 EQUAL_TIME = f"""\
 Whole trainings of one seed, in turns on one machine, tell what they take of the processor's time (`benchmark cost`). Here \
 each algorithm has the time that {BASELINE} takes for all of its steps. Speed: of the whole training, relative to {BASELINE}. \
-Training and greedy return are means over that time, the latter linear from the lowest return to each evaluation in turn; at the \
-end: training return over its last tenth.
+Training and greedy return are means over that time, the latter linear from the lowest return to each evaluation in turn; at \
+the end: training return over its last tenth.
 """
 
 
