@@ -47,6 +47,8 @@ Keys with a value behind them are optional, and that is their default::
         expert: {}                # laid over the environment's, such as {kind: random} for a control
         environments: [...]       # those that it is run in; default: all
 
+    overview: [...]               # algorithms in the figure of all environments; default: all
+
     variations:                   # default: one, named "default", that changes nothing
       NAME:
         algorithms: [...]         # those that it is for; default: all

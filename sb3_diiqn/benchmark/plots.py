@@ -86,7 +86,7 @@ def write_overview(groups: list[Group], folder: Path) -> str:
     """
     Draw the learning curves of all environments in one figure.
 
-    :param groups: all groups of a suite
+    :param groups: of several environments
     :return: name of the file
     """
     with matplotlib.rc_context(_STYLE):

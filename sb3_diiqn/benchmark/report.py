@@ -68,7 +68,8 @@ def write_report(suite: Suite, folder: ResultFolder) -> Path:
     if len({group.environment for group in groups}) > 1 and across:
         section = ["## All environments", comparison_table(summaries).markdown(), overall_table(across).markdown()]
         print("\n" + "\n\n".join(section))
-        parts += [*section, f"![learning]({plots.write_overview(groups, target)})"]
+        chosen = [group for group in groups if suite.overview is None or group.algorithm in suite.overview]
+        parts += [*section, f"![learning]({plots.write_overview(chosen or groups, target)})"]
         write_text(target / "overall.csv", overall_csv(across).csv())
     compared = compare(groups, suite, folder)
     if compared:

@@ -136,6 +136,7 @@ class Suite:
     A checked suite.
 
     :param source: the mapping that it was read from
+    :param overview: algorithms in the figure of all environments, None for all
     """
 
     name: str
@@ -145,6 +146,7 @@ class Suite:
     seeds: list[int]
     evaluation: Evaluation
     source: dict[str, Any]
+    overview: tuple[str, ...] | None = None
 
     def combinations(self) -> Iterator[tuple[str, str, str]]:
         """Iterate over (environment, algorithm, variation)."""
@@ -246,6 +248,7 @@ def parse_suite(name: str, source: Any) -> Suite:
             evaluation.integer("every"), evaluation.integer("episodes", 10), evaluation.integer("max_steps", 10_000)
         ),
         source=source,
+        overview=_selection(section, "overview", algorithms),
     )
     for part in (section, evaluation):
         part.finish()

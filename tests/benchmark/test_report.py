@@ -18,6 +18,7 @@ from sb3_diiqn.benchmark.plots import colours
 from sb3_diiqn.benchmark.report import number
 from sb3_diiqn.benchmark.storage import FORMAT, ResultFolder, write_json
 from sb3_diiqn.benchmark.suite import Suite, parse_suite
+from sb3_diiqn.exceptions import ConfigurationError
 
 EXPERT_RETURN = 5.0
 LEVELS = {
@@ -215,6 +216,27 @@ def test_many_algorithms_look_different_and_the_overview_leaves_variations_out(t
     assert len(looks) == len(many)
     lines = plots.overview_figure(groups).axes[0].get_lines()
     assert [line.get_label() for line in lines if not line.get_label().startswith("_")] == [group.label for group in plain]
+
+
+def test_the_overview_shows_what_the_suite_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = made_suite(environments=2).source | {"overview": ["diiqn"]}
+    folder = fabricate(tmp_path, parse_suite("made", source))
+    shown: list[str] = []
+    drawn = plots.overview_figure
+    monkeypatch.setattr(
+        plots, "overview_figure", lambda groups: shown.extend(group.label for group in groups) or drawn(groups)
+    )
+    main(["report", "--out", str(tmp_path)])
+    assert shown == ["diiqn", "diiqn, wide"] * 2
+    unfinished = {"algorithms": source["algorithms"] | {"other": {"class": "diiqn"}}, "overview": ["other"]}
+    folder.save_suite(parse_suite("made", source | unfinished))
+    shown.clear()
+    main(["report", "--out", str(tmp_path)])
+    assert shown == ["dqn", "diiqn", "diiqn, wide"] * 2, "rather than nothing"
+    folder.save_suite(parse_suite("made", source))
+    with pytest.raises(ConfigurationError, match=r"key 'overview': 'sarsa' given, expected names out of dqn, diiqn"):
+        parse_suite("made", source | {"overview": ["sarsa"]})
+    assert folder.suites()[0].overview == ("diiqn",)
 
 
 def test_unfinished_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
