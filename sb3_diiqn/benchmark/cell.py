@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 import sb3_diiqn
 from sb3_diiqn.benchmark.agreement import ActionAgreement
@@ -40,16 +41,7 @@ def run_cell(
     torch.set_num_threads(1)
     revision = git_revision()  # before somebody commits while this trains
     settings = cell.settings
-    arguments = {"expert_data": expert_data} if ALGORITHMS[settings["class"]].uses_expert else {}
-    model = make_model(
-        settings["class"],
-        settings["id"],
-        settings["env_kwargs"],
-        settings["n_envs"],
-        settings["settings"],
-        cell.seed,
-        **arguments,
-    )
+    model = model_of(cell, expert_data)
     recorder = make_recorder(settings["id"], settings["env_kwargs"], settings["evaluation"], settings["n_timesteps"], actions)
     started = time.perf_counter()
     with heartbeats(heartbeat, lambda: recorder.num_timesteps):
@@ -78,6 +70,25 @@ def run_cell(
         "expert_statistics": recorder.expert,
         "agreement": recorder.agreement,
     }
+
+
+def model_of(cell: Cell, expert_data: Any) -> BaseAlgorithm:
+    """
+    Make the untrained model of a cell, and its training environment.
+
+    :param expert_data: see :func:`run_cell`
+    """
+    settings = cell.settings
+    arguments = {"expert_data": expert_data} if ALGORITHMS[settings["class"]].uses_expert else {}
+    return make_model(
+        settings["class"],
+        settings["id"],
+        settings["env_kwargs"],
+        settings["n_envs"],
+        settings["settings"],
+        cell.seed,
+        **arguments,
+    )
 
 
 def make_recorder(

@@ -16,13 +16,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS, BASELINE
 from sb3_diiqn.benchmark.backends import local_backend
-from sb3_diiqn.benchmark.cell import git_revision
+from sb3_diiqn.benchmark.cell import git_revision, model_of
 from sb3_diiqn.benchmark.progress import Progress
 from sb3_diiqn.benchmark.runner import check_runnable, make_experts
 from sb3_diiqn.benchmark.storage import ResultFolder, read_json, write_json
 from sb3_diiqn.benchmark.suite import Cell, Suite, load_suite
 from sb3_diiqn.benchmark.throughput.command import describe_machine
-from sb3_diiqn.benchmark.training import make_model
 from sb3_diiqn.exceptions import ConfigurationError, DIIQNError
 
 N_STRETCHES = 50
@@ -169,17 +168,8 @@ def train_in_turns(connection: Connection, cell: Cell, expert_data: Path | None)
     :param expert_data: recordings, None if it uses none
     """
     torch.set_num_threads(1)
-    settings = cell.settings
-    model = make_model(
-        settings["class"],
-        settings["id"],
-        settings["env_kwargs"],
-        settings["n_envs"],
-        settings["settings"],
-        cell.seed,
-        **({} if expert_data is None else {"expert_data": expert_data}),
-    )
-    model.learn(settings["n_timesteps"], callback=Turns(connection, settings["n_timesteps"]))
+    n_timesteps = cell.settings["n_timesteps"]
+    model_of(cell, expert_data).learn(n_timesteps, callback=Turns(connection, n_timesteps))
 
 
 class Turns(BaseCallback):
