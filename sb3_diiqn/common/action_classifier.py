@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch as th
@@ -10,6 +11,10 @@ from torch import nn
 
 from sb3_diiqn.common.buffers import TensorObservations
 from sb3_diiqn.common.observation_network import ObservationNetwork
+from sb3_diiqn.expert.types import count_observations, take
+
+#: on a processor, layers of more rows than its cache holds take more time per row, at 512 twice as much
+PORTION_ON_CPU = 128
 
 
 class ActionClassifier(ObservationNetwork):
@@ -29,7 +34,16 @@ class ActionClassifier(ObservationNetwork):
         if self.training:  # walks through all modules
             self.eval()
         with th.no_grad():
-            return np.asarray(logits(*observations).softmax(dim=1).cpu().numpy())
+            answers = [logits(*portion).softmax(dim=1).cpu().numpy() for portion in self._portions(observations)]
+            return np.concatenate(answers)
+
+    def _portions(self, observations: tuple[TensorObservations, ...]) -> list[tuple[Any, ...]]:
+        """Cut observations, each of shape (n, ...), into what is computed at once."""
+        size = count_observations(observations[0])
+        portion = PORTION_ON_CPU if next(self.parameters()).device.type == "cpu" else max(size, 1)
+        # tensors have rows as arrays do; without any rows, too, there is one answer
+        starts = range(0, max(size, 1), portion)
+        return [tuple(take(given, slice(start, start + portion)) for given in observations) for start in starts]  # type: ignore[arg-type]
 
     def _descend(self, targets: th.Tensor, *observations: TensorObservations) -> float:
         """Make one step of gradient descent on the cross-entropy; targets are actions or probabilities."""
