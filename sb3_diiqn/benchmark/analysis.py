@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from sb3_diiqn.benchmark.agreement import AGREEMENTS
-from sb3_diiqn.benchmark.algorithms import BASELINE
 from sb3_diiqn.benchmark.curves import area_under_curve, curve_steps, final_return, steps_until_solved, training_curve
 from sb3_diiqn.benchmark.statistics import Estimate, aggregate, improvement, relative
 from sb3_diiqn.benchmark.storage import ResultFolder
@@ -189,11 +188,7 @@ def _returns(manifest: dict[str, dict[str, Any]], recipe: Any) -> tuple[float, f
 
 def find_baseline(group: Group, groups: list[Group], suite: Suite) -> Group | None:
     """Find what a group is compared with: the baseline in its environment, in the same variation if it was run there."""
-    found = [
-        other
-        for other in groups
-        if other.environment == group.environment and suite.algorithms[other.algorithm].algorithm_class == BASELINE
-    ]
+    found = [other for other in groups if (other.environment, other.algorithm) == (group.environment, suite.baseline)]
     return next((other for other in found if other.variation == group.variation), found[0] if found else None)
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.metadata
-import platform
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,16 +11,14 @@ import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-import sb3_diiqn
 from sb3_diiqn.benchmark.agreement import ActionAgreement
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS
 from sb3_diiqn.benchmark.heartbeat import heartbeats
+from sb3_diiqn.benchmark.provenance import git_revision, versions
 from sb3_diiqn.benchmark.storage import FORMAT
 from sb3_diiqn.benchmark.suite import Cell
 from sb3_diiqn.benchmark.training import CurveRecorder, GreedyEvaluation, make_model
 from sb3_diiqn.record import make_environment
-
-PACKAGES = ("stable_baselines3", "sb3_contrib", "gymnasium", "torch", "numpy", "imitation", "minatar", "gymnasium_robotics")
 
 
 def run_cell(
@@ -106,30 +101,3 @@ def make_recorder(
 def make_evaluation(env_id: str, env_kwargs: dict[str, Any], evaluation: dict[str, int]) -> GreedyEvaluation:
     """Make what plays the greedy policy during a training."""
     return GreedyEvaluation(lambda: make_environment(env_id, **env_kwargs), evaluation["episodes"], evaluation["max_steps"])
-
-
-def versions() -> dict[str, str]:
-    """Find the versions of Python, this package, and the packages that results depend on."""
-    found = {"python": platform.python_version(), "sb3_diiqn": sb3_diiqn.__version__}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def git_revision() -> str | None:
-    """Find the revision of the checkout that this package is imported from, ``-dirty`` with changes; None outside of one."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.check_output(
-            ["git", *arguments], cwd=folder, stderr=subprocess.DEVNULL, text=True, timeout=10
-        ).strip()
-
-    try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed inside of somebody else's checkout: not ours
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -16,12 +16,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS, BASELINE
 from sb3_diiqn.benchmark.backends import local_backend
-from sb3_diiqn.benchmark.cell import git_revision, model_of
+from sb3_diiqn.benchmark.cell import model_of
 from sb3_diiqn.benchmark.progress import Progress
+from sb3_diiqn.benchmark.provenance import describe_machine, git_revision
 from sb3_diiqn.benchmark.runner import check_runnable, make_experts
 from sb3_diiqn.benchmark.storage import ResultFolder, read_json, write_json
 from sb3_diiqn.benchmark.suite import Cell, Suite, load_suite
-from sb3_diiqn.benchmark.throughput.command import describe_machine
 from sb3_diiqn.exceptions import ConfigurationError, DIIQNError
 
 N_STRETCHES = 50
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 def _pair(suite: Suite, environment: str, algorithm: str) -> tuple[Cell, Cell]:
     """Find the baseline's cell and the algorithm's, each of its first variation."""
     cells = {names[:2]: suite.cell(*names, suite.seeds[0]) for names in reversed(list(suite.combinations()))}
-    baseline = next((name for name, layer in suite.algorithms.items() if layer.algorithm_class == BASELINE), BASELINE)
+    baseline = suite.baseline or BASELINE
     for name in (baseline, algorithm):
         if (environment, name) not in cells:
             message = f"suite {suite.name!r} does not run {name!r} in {environment!r}"

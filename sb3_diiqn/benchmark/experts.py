@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from sb3_diiqn.benchmark.algorithms import ALGORITHMS, BASELINE, import_object
-from sb3_diiqn.benchmark.cell import make_evaluation, versions
+from sb3_diiqn.benchmark.cell import make_evaluation
 from sb3_diiqn.benchmark.curves import final_return
 from sb3_diiqn.benchmark.heartbeat import heartbeats
+from sb3_diiqn.benchmark.provenance import versions
 from sb3_diiqn.benchmark.storage import read_json, write_json
 from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, settings_hash
 from sb3_diiqn.benchmark.training import CurveRecorder, GreedyEvaluation, make_model

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from sb3_diiqn.benchmark.algorithms import ALGORITHMS
+from sb3_diiqn.benchmark.algorithms import ALGORITHMS, BASELINE
 from sb3_diiqn.benchmark.section import Section
 from sb3_diiqn.exceptions import ConfigurationError
 
@@ -147,6 +147,11 @@ class Suite:
     evaluation: Evaluation
     source: dict[str, Any]
     overview: tuple[str, ...] | None = None
+
+    @property
+    def baseline(self) -> str | None:
+        """Name of the algorithm that others are compared with: the first of the baseline's class; None if there is none."""
+        return next((name for name, layer in self.algorithms.items() if layer.algorithm_class == BASELINE), None)
 
     def combinations(self) -> Iterator[tuple[str, str, str]]:
         """Iterate over (environment, algorithm, variation)."""

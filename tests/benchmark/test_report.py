@@ -13,7 +13,7 @@ import pytest
 
 from sb3_diiqn.benchmark import plots
 from sb3_diiqn.benchmark.__main__ import main
-from sb3_diiqn.benchmark.analysis import load_groups, overall, summarise
+from sb3_diiqn.benchmark.analysis import find_baseline, load_groups, overall, summarise
 from sb3_diiqn.benchmark.plots import colours
 from sb3_diiqn.benchmark.report import number
 from sb3_diiqn.benchmark.storage import FORMAT, ResultFolder, write_json
@@ -75,6 +75,15 @@ def fabricate(root: Path, suite: Suite) -> ResultFolder:
         }
         write_json(folder.cell(cell), result)
     return folder
+
+
+def test_only_the_first_of_the_baselines_class_is_what_others_are_compared_with(tmp_path: Path) -> None:
+    suite = made_suite()
+    dqn, diiqn, _ = load_groups(suite, fabricate(tmp_path, suite))
+    suite = parse_suite("made", {**suite.source, "algorithms": {"dqn": {}, "diiqn": {}, "more": {"class": "dqn"}}})
+    more = dataclasses.replace(dqn, algorithm="more")
+    assert [find_baseline(group, [more, dqn, diiqn], suite) for group in (dqn, more, diiqn)] == [dqn] * 3
+    assert find_baseline(diiqn, [more, diiqn], suite) is None, "it has no runs yet, and no other takes its place"
 
 
 def test_agreement_is_that_at_the_end_in_the_mean_of_the_runs(tmp_path: Path) -> None:

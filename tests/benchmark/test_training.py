@@ -12,8 +12,9 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from sb3_diiqn.benchmark.cell import git_revision, make_recorder, run_cell, versions
+from sb3_diiqn.benchmark.cell import make_recorder, run_cell
 from sb3_diiqn.benchmark.heartbeat import heartbeats
+from sb3_diiqn.benchmark.provenance import git_revision, versions
 from sb3_diiqn.benchmark.suite import parse_suite
 from sb3_diiqn.benchmark.training import EVALUATION_SEED, GreedyEvaluation, make_model, resolve_settings
 from sb3_diiqn.exceptions import ConfigurationError

@@ -9,6 +9,7 @@ import pytest
 import torch as th
 from gymnasium import spaces
 
+from sb3_diiqn.common.action_classifier import PORTION_ON_CPU
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.observation_network import channel_axis, is_planes
 
@@ -123,6 +124,18 @@ def test_estimating_changes_nothing() -> None:
     np.testing.assert_array_equal(one, two)
     for name, value in network.state_dict().items():
         assert th.equal(value, before[name])
+
+
+@pytest.mark.parametrize("n", [1, PORTION_ON_CPU, PORTION_ON_CPU + 1, 3 * PORTION_ON_CPU])
+def test_many_are_estimated_as_each_alone(n: int) -> None:
+    network = trained(PLANE, updates=5)
+    before, _, after = walks(n, 1)
+    expected = [network.likelihoods(before[row : row + 1], after[row : row + 1])[0] for row in range(n)]
+    np.testing.assert_allclose(network.likelihoods(before, after), expected, rtol=1e-4)
+
+
+def test_nothing_to_estimate_is_no_error() -> None:
+    assert trained(PLANE, updates=1).likelihoods(th.zeros((0, 2)), th.zeros((0, 2))).shape == (0, N_ACTIONS)
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,13 @@ import argparse
 import json
 import math
 import multiprocessing
-import os
-import platform
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy
-import scipy
-import stable_baselines3
-import torch
-
+from sb3_diiqn.benchmark.provenance import describe_machine
 from sb3_diiqn.benchmark.storage import write_text
 from sb3_diiqn.benchmark.tables import Table
 from sb3_diiqn.benchmark.throughput.networks import measure_networks
@@ -197,18 +191,3 @@ def table(part: str, rows: list[dict[str, Any]]) -> Table:
     chosen = [row for row in rows if row["part"] == part]
     header = [name for name in _SHOWN[part] if any(name in row for row in chosen)]
     return Table(header, [[str(row.get(name, "")) for name in header] for row in chosen])
-
-
-def describe_machine() -> dict[str, Any]:
-    """Describe this machine, and the versions of what matters."""
-    modules = (numpy, scipy, torch, stable_baselines3)
-    versions = {module.__name__: module.__version__ for module in modules}
-    return {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version(), **versions}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

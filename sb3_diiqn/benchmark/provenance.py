@@ -1,0 +1,61 @@
+"""What results were made with: the revision of this package, the versions of others, and the machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy
+import scipy
+import stable_baselines3
+import torch
+
+import sb3_diiqn
+
+PACKAGES = ("stable_baselines3", "sb3_contrib", "gymnasium", "torch", "numpy", "imitation", "minatar", "gymnasium_robotics")
+
+
+def versions() -> dict[str, str]:
+    """Find the versions of Python, this package, and the packages that results depend on."""
+    found = {"python": platform.python_version(), "sb3_diiqn": sb3_diiqn.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> str | None:
+    """Find the revision of the checkout that this package is imported from, ``-dirty`` with changes; None outside of one."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.check_output(
+            ["git", *arguments], cwd=folder, stderr=subprocess.DEVNULL, text=True, timeout=10
+        ).strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed inside of somebody else's checkout: not ours
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def describe_machine() -> dict[str, Any]:
+    """Describe this machine, and the versions of what matters."""
+    modules = (numpy, scipy, torch, stable_baselines3)
+    versions = {module.__name__: module.__version__ for module in modules}
+    return {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version(), **versions}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
