@@ -186,9 +186,14 @@ def _returns(manifest: dict[str, dict[str, Any]], recipe: Any) -> tuple[float, f
     return entry["mean_return"], entry["std_return"]
 
 
+def baselines(environment: str, groups: list[Group], suite: Suite) -> list[Group]:
+    """Find the baseline in an environment, in all variations in which it was run there, the first one first."""
+    return [other for other in groups if (other.environment, other.algorithm) == (environment, suite.baseline)]
+
+
 def find_baseline(group: Group, groups: list[Group], suite: Suite) -> Group | None:
     """Find what a group is compared with: the baseline in its environment, in the same variation if it was run there."""
-    found = [other for other in groups if (other.environment, other.algorithm) == (group.environment, suite.baseline)]
+    found = baselines(group.environment, groups, suite)
     return next((other for other in found if other.variation == group.variation), found[0] if found else None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("suite", metavar="SUITE", help="name of a shipped suite, or path of a .yml file")
     parser.add_argument("--algorithms", nargs="+", required=True, metavar="NAME", help=f"those to compare with {BASELINE}")
     parser.add_argument("--environments", nargs="+", metavar="NAME", help="where (default: everywhere)")
+    parser.add_argument("--variation", metavar="NAME", help=f"of these algorithms, not of {BASELINE} (default: the first)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,13 +48,12 @@ def run(options: argparse.Namespace) -> int:
     :return: exit code
     """
     suite, folder = load_suite(options.suite), ResultFolder(options.out)
-    for kind, known in (("algorithms", suite.algorithms), ("environments", suite.environments)):
-        for name in getattr(options, kind) or ():
-            if name not in known:
-                raise ConfigurationError(f"--{kind} {name}: suite {suite.name!r} has {', '.join(known)}.")
+    _require_known(options.algorithms, "--algorithms", suite, suite.algorithms)
+    _require_known(options.environments or (), "--environments", suite, suite.environments)
+    _require_known([options.variation] if options.variation else (), "--variation", suite, suite.variations)
     check_runnable(suite)
     pairs = [
-        _pair(suite, environment, algorithm)
+        _pair(suite, environment, algorithm, options.variation)
         for environment in options.environments or suite.environments
         for algorithm in options.algorithms
     ]
@@ -68,22 +68,32 @@ def run(options: argparse.Namespace) -> int:
             measured = measure(pair, folder)
             write_json(folder.cost(pair[1]), measured)
             before, after = (taken[-1] for taken in measured["seconds"])
-            print(f"{pair[1].environment} {pair[1].algorithm}: {before / after:.3g} times as fast as {BASELINE}", flush=True)
+            named = f"{pair[1].environment} {pair[1].algorithm} {pair[1].variation}"
+            print(f"{named}: {before / after:.3g} times as fast as {BASELINE}", flush=True)
     return 0
 
 
-def _pair(suite: Suite, environment: str, algorithm: str) -> tuple[Cell, Cell]:
-    """Find the baseline's cell and the algorithm's, each of its first variation."""
-    cells = {names[:2]: suite.cell(*names, suite.seeds[0]) for names in reversed(list(suite.combinations()))}
-    baseline = suite.baseline or BASELINE
-    for name in (baseline, algorithm):
-        if (environment, name) not in cells:
-            message = f"suite {suite.name!r} does not run {name!r} in {environment!r}"
-            raise ConfigurationError(f"--algorithms {algorithm}: {message}.")
+def _require_known(names: Iterable[str], option: str, suite: Suite, known: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"{option} {name}: suite {suite.name!r} has {', '.join(known)}.")
+
+
+def _pair(suite: Suite, environment: str, algorithm: str, variation: str | None) -> tuple[Cell, Cell]:
+    """Find the baseline's cell of its first variation, and the algorithm's."""
     required = ALGORITHMS[suite.algorithms[algorithm].algorithm_class]
     if not required.is_available:
         raise ConfigurationError(f"--algorithms {algorithm}: it requires {required.requires}, which is not installed.")
-    return cells[environment, baseline], cells[environment, algorithm]
+    pair = []
+    for name, wanted in ((suite.baseline or BASELINE, None), (algorithm, variation)):
+        found = [names for names in suite.combinations() if names[:2] == (environment, name) and wanted in (None, names[2])]
+        if not found:
+            of = "" if wanted is None else f", variation {wanted!r},"
+            raise ConfigurationError(
+                f"--algorithms {algorithm}: suite {suite.name!r} does not run {name!r}{of} in {environment!r}."
+            )
+        pair.append(suite.cell(*found[0], suite.seeds[0]))
+    return pair[0], pair[1]
 
 
 def load_cost(folder: ResultFolder, baseline: Cell, cell: Cell) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sb3_diiqn.benchmark.analysis import Group, find_baseline
+from sb3_diiqn.benchmark.analysis import Group, baselines
 from sb3_diiqn.benchmark.cost import load_cost
 from sb3_diiqn.benchmark.curves import area_under_curve, curve_steps, final_return, training_returns
 from sb3_diiqn.benchmark.statistics import Estimate, aggregate, relative
@@ -98,13 +98,15 @@ class Comparison:
 
 def compare(groups: list[Group], suite: Suite, folder: ResultFolder) -> list[Comparison]:
     """
-    Compare all of which it was measured what they take; see :mod:`~sb3_diiqn.benchmark.cost`.
+    Compare all of which it was measured what they take with the first variation of the baseline.
+
+    See :mod:`~sb3_diiqn.benchmark.cost`.
 
     :param groups: from :func:`~sb3_diiqn.benchmark.analysis.load_groups`
     """
     comparisons = []
     for group in groups:
-        base = find_baseline(group, groups, suite)
+        base = next(iter(baselines(group.environment, groups, suite)), None)
         if base is None or base is group:
             continue
         cost = load_cost(folder, _any_cell(base, suite), _any_cell(group, suite))
