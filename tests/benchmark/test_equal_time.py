@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import yaml
 
 from sb3_diiqn.benchmark import cost
 from sb3_diiqn.benchmark.__main__ import main
-from sb3_diiqn.benchmark.analysis import load_groups
+from sb3_diiqn.benchmark.analysis import find_baseline, load_groups
 from sb3_diiqn.benchmark.equal_time import compare
 from sb3_diiqn.benchmark.storage import ResultFolder, write_json
-from sb3_diiqn.benchmark.suite import Cell, Suite, load_suite
+from sb3_diiqn.benchmark.suite import Cell, Suite, load_suite, parse_suite
 from sb3_diiqn.exceptions import DIIQNError
 from tests.benchmark.test_report import fabricate, made_suite
 
@@ -63,6 +64,7 @@ def test_both_trainings_are_measured_stretch_by_stretch(pole: Path, capsys: pyte
     [
         (["--algorithms", "dqn"], "--algorithms dqn: suite 'pole' has base, diiqn"),
         (["--algorithms", "diiqn", "--environments", "car"], "--environments car: suite 'pole' has pole"),
+        (["--algorithms", "diiqn", "--variation", "slow"], "--variation slow: suite 'pole' has default"),
     ],
 )
 def test_what_does_not_exist_is_named(
@@ -70,6 +72,20 @@ def test_what_does_not_exist_is_named(
 ) -> None:
     assert main(["cost", str(pole), "--out", str(pole.parent), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_variation_is_measured_beside_the_first_one_of_the_baseline(pole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = yaml.safe_load(pole.read_text(encoding="utf-8"))
+    fewer = {"algorithms": ["base", "diiqn"], "settings": {"train_freq": 8}}
+    source["variations"] = {"default": {}, "fewer": fewer, "other": {"algorithms": ["base"]}}
+    pole.write_text(yaml.safe_dump(source), encoding="utf-8")
+    command = ["cost", str(pole), "--out", str(pole.parent), "--algorithms", "diiqn", "--variation"]
+    assert main([*command, "other"]) == 2
+    assert "suite 'pole' does not run 'diiqn', variation 'other', in 'pole'" in capsys.readouterr().err
+    assert main([*command, "fewer"]) == 0
+    suite = load_suite(str(pole))
+    base, varied = suite.cell("pole", "base", "default", 0), suite.cell("pole", "diiqn", "fewer", 0)
+    assert cost.load_cost(ResultFolder(pole.parent), base, varied) is not None
 
 
 def test_without_a_baseline_there_is_nothing_to_compare_with(pole: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,9 +104,9 @@ def test_a_training_that_fails_is_no_result(pole: Path) -> None:
         cost.measure((good, bad), ResultFolder(pole.parent))
 
 
-def _cost(folder: ResultFolder, suite: Suite, **changes: Any) -> None:
-    """The baseline takes 10 seconds for 100 steps, the algorithm 10 for the first 20, and 10 for the rest."""
-    pair = [suite.cell("env0", name, "default", 0) for name in ("dqn", "diiqn")]
+def _cost(folder: ResultFolder, suite: Suite, variation: str = "default", **changes: Any) -> None:
+    """The baseline takes 10 seconds for 100 steps, the algorithm 10 for the first 60, and 6 for the rest."""
+    pair = [suite.cell("env0", "dqn", "default", 0), suite.cell("env0", "diiqn", variation, 0)]
     measured = {
         "settings_hashes": [cell.settings_hash for cell in pair],
         "steps": [20, 60, 100],
@@ -146,3 +162,18 @@ def test_what_was_measured_with_other_settings_does_not_count(tmp_path: Path) ->
     assert "At equal processor time" not in (folder.report(suite) / "report.md").read_text(encoding="utf-8")
     _cost(folder, suite, settings_hashes=["other", "settings"])
     assert compare(load_groups(suite, folder), suite, folder) == []
+
+
+def test_every_variation_has_the_time_of_the_baselines_first_one(tmp_path: Path) -> None:
+    source = made_suite().source
+    source = {**source, "variations": {"default": {}, "wide": {"settings": {"learning_starts": 50}}}}
+    suite, known = parse_suite("made", source), made_suite()
+    folder = fabricate(tmp_path, known)
+    folder.save_suite(suite)
+    groups = load_groups(known, folder)
+    dqn, wide = groups[0], next(group for group in groups if group.variation == "wide")
+    _cost(folder, suite, "wide")
+    own = dataclasses.replace(dqn, variation="wide")
+    assert find_baseline(wide, [dqn, own, wide], suite) is own
+    (compared,) = compare([dqn, own, wide], suite, folder)
+    assert (compared.baseline.group, compared.timed.group, compared.timed.end) == (dqn, wide, 10)
