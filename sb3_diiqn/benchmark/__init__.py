@@ -6,7 +6,7 @@ The benchmark: which algorithm learns how fast, over environments and seeds, fro
     python -m sb3_diiqn.benchmark run SUITE... [--out FOLDER] [--workers N] [--only PATTERN...]
     python -m sb3_diiqn.benchmark run SUITE... --backend ray --address auto
     python -m sb3_diiqn.benchmark status [SUITE...] [--out FOLDER]
-    python -m sb3_diiqn.benchmark cost SUITE --algorithms NAME... [--environments NAME...] [--out FOLDER]
+    python -m sb3_diiqn.benchmark cost SUITE --algorithms NAME... [--environments NAME...] [--variation NAME] [--out FOLDER]
     python -m sb3_diiqn.benchmark report [SUITE...] [--out FOLDER]
 
 ``SUITE`` is the name of a suite that comes with the package or the path of a ``.yml`` file. A suite stands for a matrix of

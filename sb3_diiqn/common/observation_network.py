@@ -34,12 +34,13 @@ class ObservationNetwork(nn.Module):
     """
     Base class: a features extractor, layers on top of it, and Adam.
 
-    :param observation_space: the environment's observation space; float vectors and images are normalised, Dict observations
-        are not
+    :param observation_space: the environment's observation space; features of numbers, other than 0 and 1, are normalised, in
+        whatever unit they are
     :param n_outputs: number of outputs
     :param extractor: an untrained features extractor, None for the default of :func:`make_extractor`
     :param net_arch: widths of the hidden layers between features and outputs
     :param dropout: share of the inputs of each layer between features and outputs that is left out in training
+    :param normalize_images: whether images are divided by 255, see Stable-Baselines3's policies
     """
 
     #: of Adam
@@ -52,13 +53,15 @@ class ObservationNetwork(nn.Module):
         extractor: BaseFeaturesExtractor | None = None,
         net_arch: Sequence[int] = (128,),
         dropout: float = 0.0,
+        normalize_images: bool = True,
     ) -> None:
         super().__init__()
         self.observation_space = observation_space
+        self.normalize_images = normalize_images
         self.extractor, n_features = self._make_extractor() if extractor is None else (extractor, extractor.features_dim)
-        is_float = isinstance(observation_space, spaces.Box) and np.issubdtype(observation_space.dtype, np.floating)
         # a step is small against the state: without normalisation the network would not see it
-        normalization = _normalization(n_features) if is_float else nn.Identity()
+        has_units = _has_units(observation_space, extractor is None)
+        normalization = _normalization(n_features) if has_units else nn.Identity()
         self.head = nn.Sequential(normalization, *create_mlp(n_features, n_outputs, list(net_arch)))
         if dropout:
             self.head = _with_dropout(self.head, dropout)
@@ -72,9 +75,8 @@ class ObservationNetwork(nn.Module):
         :param observations: each of shape (n, ``*observation_shape``)
         :return: shape (n, n_outputs)
         """
-        outputs: th.Tensor = self.head(
-            self._features(*(preprocess_obs(given, self.observation_space) for given in observations))
-        )
+        preprocessed = (preprocess_obs(given, self.observation_space, self.normalize_images) for given in observations)
+        outputs: th.Tensor = self.head(self._features(*preprocessed))
         return outputs
 
     def _make_extractor(self) -> tuple[nn.Module, int]:
@@ -202,7 +204,7 @@ def make_extractor(observation_space: spaces.Space[Any], axis: int | None = None
         return extractor, extractor.features_dim
     if isinstance(observation_space, spaces.Dict):
         extractor = CombinedExtractor(observation_space)
-    elif is_image_space(observation_space) and min(observation_space.shape[1:]) >= SMALLEST_IMAGE:  # type: ignore[index]
+    elif is_image_space(observation_space) and not _is_small(observation_space):
         extractor = NatureCNN(observation_space)
         # what moves is small and faint against all that does not: without normalisation the network would not see it
         normalization = nn.BatchNorm2d(observation_space.shape[0], affine=False)  # type: ignore[index]
@@ -210,6 +212,28 @@ def make_extractor(observation_space: spaces.Space[Any], axis: int | None = None
     else:
         extractor = FlattenExtractor(observation_space)
     return extractor, extractor.features_dim
+
+
+def _has_units(space: spaces.Space[Any], has_default_extractor: bool) -> bool:
+    """
+    Tell whether features are of numbers in some unit, which nobody has normalised.
+
+    :param space: the observation space
+    :param has_default_extractor: that of :func:`make_extractor`, which normalises images itself, unless they are small
+    """
+    if isinstance(space, spaces.Dict):
+        return any(_has_units(part, has_default_extractor) for part in space.spaces.values())
+    if not isinstance(space, spaces.Box) or space.dtype == bool:
+        return False
+    if is_image_space(space):
+        return has_default_extractor and _is_small(space)
+    is_binary = np.issubdtype(space.dtype, np.integer) and space.low.min() >= 0 and space.high.max() <= 1
+    return not is_binary
+
+
+def _is_small(image_space: Any) -> bool:
+    """Tell whether NatureCNN's convolutions do not fit into images."""
+    return bool(min(image_space.shape[1:]) < SMALLEST_IMAGE)
 
 
 def network_of(policy: Any) -> dict[str, Any]:
@@ -222,7 +246,11 @@ def network_of(policy: Any) -> dict[str, Any]:
     """
     if policy.features_extractor_class in {FlattenExtractor, CombinedExtractor, NatureCNN}:
         return {}
-    return {"extractor": policy.make_features_extractor(), "net_arch": policy.net_arch}
+    return {
+        "extractor": policy.make_features_extractor(),
+        "net_arch": policy.net_arch,
+        "normalize_images": policy.normalize_images,
+    }
 
 
 def _keep_units_alive(network: nn.Module) -> None:

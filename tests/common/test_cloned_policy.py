@@ -10,9 +10,11 @@ import torch as th
 from gymnasium import spaces
 from scipy.stats import chisquare
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
+from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn import DIIQN
 from sb3_diiqn.common.cloned_policy import ClonedPolicy, CloneFollower
+from sb3_diiqn.common.observation_network import network_of
 from sb3_diiqn.inference import NO_ACTION
 from tests.helpers import LineEnv, right_walks
 
@@ -71,7 +73,7 @@ class Doubled(BaseFeaturesExtractor):
         self.factor = factor
 
     def forward(self, observations: th.Tensor) -> th.Tensor:
-        return self.factor * observations[:, :1]
+        return self.factor * observations.flatten(1)[:, :1]
 
 
 def test_it_has_the_features_extractor_that_the_user_chose_for_the_policy() -> None:
@@ -86,6 +88,22 @@ def test_it_has_the_features_extractor_that_the_user_chose_for_the_policy() -> N
     assert extractors[0].factor == 2.0
     layers = [[layer.out_features for layer in clone.head if isinstance(layer, th.nn.Linear)] for clone in clones]
     assert layers == [[5, 2], [128, 2]]
+
+
+@pytest.mark.parametrize("normalize_images", [True, False])
+def test_its_copy_of_the_extractor_is_given_images_as_the_policys_is(normalize_images: bool) -> None:
+    """Where codes are no colours, a user's own extractor may need them as they are."""
+    settings = {"features_extractor_class": Doubled, "normalize_images": normalize_images}
+    space = spaces.Box(0, 255, (1, 3, 3), np.uint8)
+    policy = DQNPolicy(space, spaces.Discrete(2), lambda _: 1e-3, **settings)
+    clone = ClonedPolicy(space, 2, **network_of(policy))
+    given: list[th.Tensor] = []
+    for extractor in (policy.q_net.features_extractor, clone.extractor):
+        extractor.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+    images = th.full((2, 1, 3, 3), 51, dtype=th.uint8)
+    policy.q_net(images)
+    clone.probabilities(images)
+    assert [seen.unique().item() for seen in given] == pytest.approx([0.2 if normalize_images else 51] * 2)
 
 
 def test_before_it_has_learned_no_action_is_known() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.utils import obs_as_tensor
 
 from sb3_diiqn.common.action_classifier import PORTION_ON_CPU
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
@@ -163,6 +165,46 @@ def test_every_kind_of_observation(space: spaces.Space[object]) -> None:
         last = network.learn(observations, actions, following)
     assert last < first
     assert network.probabilities(observations, following).shape == (6, N_ACTIONS)
+
+
+def rooms(states: np.ndarray) -> np.ndarray:
+    """A small image with a small number in it: a map with codes, of which one says where the agent is."""
+    images = np.zeros((len(states), 1, 7, 11), dtype=np.uint8)
+    images[np.arange(len(states)), 0, 3, states.astype(int)] = 9
+    return images
+
+
+@pytest.mark.parametrize(
+    ("space", "show"),
+    [
+        (spaces.Box(-np.inf, np.inf, (1,)), lambda states: states[:, None].astype(np.float32)),
+        (spaces.Box(0, 250, (1,), np.uint8), lambda states: (200 + states)[:, None].astype(np.uint8)),
+        (spaces.Box(-(10**6), 10**6, (1,), np.int64), lambda states: (states - 10**5)[:, None]),
+        (spaces.Box(0, 255, (1, 7, 11), np.uint8), rooms),
+        (
+            spaces.Dict({"place": spaces.Box(-np.inf, np.inf, (1,)), "lamp": spaces.Discrete(2)}),
+            lambda states: {"place": 1e-3 * states[:, None].astype(np.float32), "lamp": np.zeros(len(states), dtype=np.int64)},
+        ),
+    ],
+    ids=["float", "byte", "integer", "small image", "dict"],
+)
+def test_neither_type_nor_unit_matters(space: spaces.Space[object], show: Callable[[np.ndarray], Any]) -> None:
+    """On a line of eleven places, one step to the left, none, or one to the right."""
+
+    def batch(n: int, seed: int) -> tuple[Any, th.Tensor, Any]:
+        generator = np.random.default_rng(seed)
+        states, actions = generator.integers(1, 10, n), generator.integers(N_ACTIONS, size=n)
+        before, after = (obs_as_tensor(show(shown), th.device("cpu")) for shown in (states, states + actions - 1))
+        return before, th.as_tensor(actions[:, None]), after
+
+    th.manual_seed(0)
+    network = InverseDynamics(space, N_ACTIONS)
+    for seed in range(300):
+        network.learn(*batch(32, seed))
+    observations, actions, following = batch(200, 10_000)
+    found = network.likelihoods(observations, following)
+    assert (found.argmax(axis=1) == actions[:, 0].numpy()).mean() > 0.97
+    assert found.max(axis=1).mean() > 0.7
 
 
 def moving_dots(n: int, seed: int) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
