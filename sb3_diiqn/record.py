@@ -97,6 +97,8 @@ def record_expert(
     :raises ConfigurationError: bad argument, unsupported observation space, or an action that the environment does not have
     """
     _check_numbers(n_steps, n_episodes, epsilon, seed)
+    if not (policy is None or callable(policy) or isinstance(policy, BaseAlgorithm)):
+        raise ConfigurationError(f"policy is {policy!r}: expected a function, a model, or None for random actions")
     if isinstance(env, str):
         made = make_environment(env)
         try:
@@ -201,16 +203,16 @@ def _progress(total: int, unit: str, wanted: bool) -> Any:
     return nullcontext() if tqdm is None else tqdm(total=total, unit=f" {unit}")
 
 
-def _check_numbers(n_steps: int | None, n_episodes: int | None, epsilon: float, seed: int | None) -> None:
+def _check_numbers(n_steps: Any, n_episodes: Any, epsilon: Any, seed: Any) -> None:
     if (n_steps is None) == (n_episodes is None):
         raise ConfigurationError(f"n_steps is {n_steps} and n_episodes is {n_episodes}: give one of the two")
     for name, amount in (("n_steps", n_steps), ("n_episodes", n_episodes)):
-        if amount is not None and amount < 1:
-            raise ConfigurationError(f"{name} is {amount}: expected at least 1")
-    if not 0.0 <= epsilon <= 1.0:
-        raise ConfigurationError(f"epsilon is {epsilon}: expected a probability in [0, 1]")
-    if seed is not None and seed < 0:
-        raise ConfigurationError(f"seed is {seed}: expected 0 or more")
+        if amount is not None and not (isinstance(amount, int | np.integer) and amount >= 1):
+            raise ConfigurationError(f"{name} is {amount!r}: expected a whole number, at least 1")
+    if not (isinstance(epsilon, int | float | np.number) and 0.0 <= epsilon <= 1.0):
+        raise ConfigurationError(f"epsilon is {epsilon!r}: expected a probability in [0, 1]")
+    if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
+        raise ConfigurationError(f"seed is {seed!r}: expected a whole number, 0 or more")
 
 
 def _check_environment(env: Any) -> None:
@@ -353,6 +355,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _record(parsed)
     except (DIIQNError, OSError) as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, "stopped, nothing was saved\n")
 
 
 if __name__ == "__main__":

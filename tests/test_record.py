@@ -15,7 +15,7 @@ from gymnasium import spaces
 from stable_baselines3 import A2C, DQN
 from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, ExpertObservations, record
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingDependencyError
 from sb3_diiqn.record import main, make_environment, record_expert
 from tests.expert.walk import Walk, cart_poles, forward
@@ -129,11 +129,16 @@ def test_continuous_actions() -> None:
 BAD_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "no amount": ({}, "n_steps is None and n_episodes is None"),
     "two amounts": ({"n_steps": 3, "n_episodes": 3}, "give one of the two"),
-    "no steps": ({"n_steps": 0}, "n_steps is 0: expected at least 1"),
+    "no steps": ({"n_steps": 0}, "n_steps is 0: expected a whole number, at least 1"),
+    "half a step": ({"n_steps": 2.5}, "n_steps is 2.5: expected a whole number"),
+    "text": ({"n_steps": "5"}, "n_steps is '5': expected a whole number"),
     "episodes": ({"n_episodes": -2}, "n_episodes is -2"),
     "epsilon": ({"n_steps": 3, "epsilon": 1.5}, r"epsilon is 1.5: expected a probability"),
     "nan": ({"n_steps": 3, "epsilon": float("nan")}, "epsilon is nan"),
-    "seed": ({"n_steps": 3, "seed": -3}, "seed is -3: expected 0 or more"),
+    "epsilon in letters": ({"n_steps": 3, "epsilon": "a"}, "epsilon is 'a': expected a probability"),
+    "seed": ({"n_steps": 3, "seed": -3}, "seed is -3: expected a whole number, 0 or more"),
+    "half a seed": ({"n_steps": 3, "seed": 1.5}, "seed is 1.5: expected a whole number"),
+    "policy by name": ({"n_steps": 3, "policy": "random"}, "policy is 'random': expected a function, a model, or None"),
     "vectorised": ({"n_steps": 3, "env": cart_poles()}, "expected one gymnasium environment, not vectorised"),
     "unknown id": ({"n_steps": 3, "env": "Nowhere-v0"}, "The environment 'Nowhere-v0' cannot be made"),
     "action": ({"n_steps": 3, "policy": lambda _: 2}, r"chose the action 2, which is not in Discrete\(2\)"),
@@ -268,10 +273,10 @@ BAD_ARGUMENTS = {
     "two experts": ([*MODEL, "--policy", "random"], "not allowed with argument"),
     "no amount": ([*RANDOM, *OUTPUT], "one of the arguments --n-steps --n-episodes is required"),
     "two amounts": ([*RANDOM, *STEPS, "--n-episodes", "5", *OUTPUT], "not allowed with argument"),
-    "amount": ([*RANDOM, "--n-steps", "0", *OUTPUT], "n_steps is 0: expected at least 1"),
+    "amount": ([*RANDOM, "--n-steps", "0", *OUTPUT], "n_steps is 0: expected a whole number, at least 1"),
     "amount text": ([*RANDOM, "--n-steps", "many", *OUTPUT], "argument --n-steps: invalid int value: 'many'"),
     "epsilon": ([*RANDOM, *STEPS, "--epsilon", "2", *OUTPUT], "epsilon is 2.0: expected a probability"),
-    "seed": ([*RANDOM, *STEPS, "--seed", "-1", *OUTPUT], "seed is -1: expected 0 or more"),
+    "seed": ([*RANDOM, *STEPS, "--seed", "-1", *OUTPUT], "seed is -1: expected a whole number, 0 or more"),
     "no output": ([*RANDOM, *STEPS], "required: -o/--output"),
     "output folder": ([*RANDOM, *STEPS, "-o", "folder.npz"], "folder.npz is a folder"),
     "output below a file": ([*RANDOM, *STEPS, "-o", "text.txt/data.npz"], "text.txt"),
@@ -314,6 +319,18 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.txt").write_text("hello")
     (folder / "folder.npz").mkdir()
     return folder
+
+
+def test_stopped_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record, "record_expert", stop)
+    with pytest.raises(SystemExit) as exit_info:
+        main([*RANDOM, *STEPS, "-o", str(tmp_path / "out")])
+    assert exit_info.value.code == 130
+    assert "stopped, nothing was saved" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except DIIQNError as error:
+    except (DIIQNError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -94,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         print(f"cells that require {required} are left out: the same command runs them where it is installed")
     if not outcome.failed:
         done = "all other cells are" if outcome.left_out else "all cells are" if options.only == ["*"] else "these cells are"
-        print(f"{done} finished; see them with: python -m sb3_diiqn.benchmark report --out {options.out}")
+        print(f"{done} finished; see them with: python -m sb3_diiqn.benchmark report --out {shlex.quote(str(options.out))}")
         return 0
     print(f"{len(outcome.failed)} cells failed:", file=sys.stderr)
     for cell, error in outcome.failed.items():

@@ -76,7 +76,9 @@ class ResultFolder:
         :param names: read these only; default: all
         :raises ConfigurationError: if one of them, or any at all, is not there
         """
-        chosen = list(names) or sorted(path.parent.name for path in self.root.glob("*/suite.json"))
+        # named by the path of its file, too, as for a run
+        named = [Path(name).stem if name.endswith((".yml", ".yaml")) else name for name in names]
+        chosen = named or sorted(path.parent.name for path in self.root.glob("*/suite.json"))
         if not chosen:
             raise ConfigurationError(
                 f"There are no results in {str(self.root)!r}: run a suite first, or name another folder with --out."

@@ -40,6 +40,15 @@ def n_steps_argument(n_steps: int) -> dict[str, Any]:
 FUSED: dict[str, Any] = {"fused": True} if tuple(int(part) for part in th.__version__.split(".")[:2]) >= (2, 4) else {}
 
 
+def is_of_the_hosts(defined: Any) -> bool:
+    """
+    Tell whether a class or a function is one of Stable-Baselines3's or sb3-contrib's.
+
+    :param defined: class or function
+    """
+    return str(defined.__module__).startswith(("stable_baselines3.", "sb3_contrib."))
+
+
 def with_fused_optimizer(policy_kwargs: dict[str, Any], policy_class: type[BasePolicy]) -> dict[str, Any]:
     """
     Ask for the fused form of Adam, unless the user chose another optimizer, or its form.
@@ -51,7 +60,7 @@ def with_fused_optimizer(policy_kwargs: dict[str, Any], policy_class: type[BaseP
     if parameter is None or policy_kwargs.get("optimizer_class", parameter.default) is not th.optim.Adam:
         return policy_kwargs
     given = policy_kwargs.get("optimizer_kwargs")
-    if given is None and not policy_class.__module__.startswith(("stable_baselines3.", "sb3_contrib.")):
+    if given is None and not is_of_the_hosts(policy_class):
         # it may choose arguments itself where it is given none
         return policy_kwargs
     arguments = given or {}

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
+import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
@@ -83,6 +84,8 @@ class ExpertSide:
         # where they were read from, and why they could not be, in a loaded model
         self._expert_path: ExpertData = None
         self._expert_problem: str | None = None
+        #: what takes the place of a seed where there is none
+        self._drawn_seed: int | None = None
         self._n_stack: int | None = None
         self._guidance: ExpertGuidance | None = None
         self._confidence_statistics = ConfidenceStatistics()
@@ -180,7 +183,8 @@ class ExpertSide:
             return False
         if self.expert_data is None:
             return True
-        return not is_there(self.expert_data)
+        # a file that is named anew is to be there
+        return str(self.expert_data) == str(self._expert_path) and not is_there(self.expert_data)
 
     def _refuse_impossible_combinations(self) -> None:
         if self.optimize_memory_usage or self.replay_buffer_kwargs.get("optimize_memory_usage"):
@@ -221,8 +225,11 @@ class ExpertSide:
         return path.with_name(f"{path.stem}.index.npz")
 
     def _seed(self, stream: int) -> list[int] | None:
-        """Return a seed for one of several independent generators."""
-        return None if self.seed is None else [self.seed, stream]
+        """Return a seed for one of several independent generators, without one of the user's from the global generator."""
+        if self.seed is None and self._expert is not None and self._drawn_seed is None:
+            self._drawn_seed = int(np.random.randint(2**31 - 1))  # noqa: NPY002 - the host's generator
+        seed = self._drawn_seed if self.seed is None else self.seed
+        return None if seed is None else [seed, stream]
 
     def _n_actions(self) -> int:
         return int(self.action_space.n)  # type: ignore[attr-defined]
@@ -302,7 +309,8 @@ class ExpertSide:
         )
 
     def _excluded_save_params(self) -> list[str]:
-        excluded = [*super()._excluded_save_params(), "_expert", "_guidance", "_confidence_statistics"]  # type: ignore[misc]
+        own = ["_expert", "_guidance", "_confidence_statistics", "_drawn_seed"]
+        excluded = [*super()._excluded_save_params(), *own]  # type: ignore[misc]
         return excluded if isinstance(self.expert_data, (str, os.PathLike)) else [*excluded, "expert_data"]
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, ImitationSamples, TensorObservations
 from sb3_diiqn.common.callbacks import with_confidence_callback
+from sb3_diiqn.common.compatibility import is_of_the_hosts
 from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.learned_metric import LearnedMetric
 from sb3_diiqn.common.prepared_learning import PreparedLearning
@@ -202,7 +203,9 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
         return actions, actions
 
     def _greedy_actions(self) -> np.ndarray:
-        """Choose as the host does, but do not walk through all modules to turn training off."""
+        """Choose as the host does, but do not walk through all modules to turn training off, unless somebody chooses anew."""
+        if not (is_of_the_hosts(type(self).predict) and is_of_the_hosts(type(self.policy).predict)):  # type: ignore[attr-defined]
+            return np.asarray(self.predict(self._last_obs, deterministic=True)[0]).reshape(-1)  # type: ignore[attr-defined]
         if self.policy.training:
             self.policy.set_training_mode(False)
         with th.no_grad():

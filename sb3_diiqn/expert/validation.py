@@ -33,7 +33,7 @@ def numeric_array(value: Any, name: str) -> np.ndarray:
     """
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last of a tensor that needs gradients
         raise ExpertDataError(f"{name} cannot be read as one array ({error}): pass a numpy array of numbers") from error
     if array.dtype.kind not in NUMERIC_KINDS:
         raise ExpertDataError(f"{name} has dtype {array.dtype}, expected booleans, integers or floats")

@@ -274,11 +274,12 @@ class ExpertKnowledge:
 
     def compares_like(self, restored: ExpertKnowledge) -> bool:
         """
-        Tell whether what another one has inferred holds by this one's distance, too.
+        Tell whether what another one has inferred and matched holds by this one's distance and settings, too.
 
         :param restored: unpickled knowledge about the same expert data
         """
-        return self.metric == restored.metric
+        # one of an earlier version does not say with which settings it matched
+        return (self.metric, self.matching) == (restored.metric, getattr(restored, "matching", None))
 
     def adopt(self, restored: ExpertKnowledge) -> ExpertKnowledge:
         """
@@ -315,6 +316,8 @@ class ExpertKnowledge:
         self.matcher = matcher
         #: name of the distance that the tables are of
         self.metric = matcher.distance.kind
+        #: what it depends on, beside the distance, which transitions match
+        self.matching = (self.settings.similarity_threshold, self.settings.n_neighbors)
         self._steps_left = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run the command line.
 
     :param arguments: command line without the program's name; default: this process's
-    :return: exit code: 0 if all is well, 2 if what was asked for cannot be done
+    :return: exit code: 0 if all is well, 2 if what was asked for cannot be done, 130 after Ctrl-C
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DIIQNError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return 0
 
 

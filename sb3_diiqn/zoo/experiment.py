@@ -56,7 +56,10 @@ class ExperimentManager(exp_manager.ExperimentManager):
     def _hyperparameters_of_trial(self) -> dict[str, Any]:
         if self.storage is None or self.study_name is None:
             raise ConfigurationError("--trial-id needs --storage and --study-name: they say in which study the trial is.")
-        study = optuna.load_study(study_name=self.study_name, storage=open_storage(self.storage))
+        try:
+            study = optuna.load_study(study_name=self.study_name, storage=open_storage(self.storage))
+        except KeyError as error:  # as Optuna says it
+            raise ConfigurationError(f"--study-name {self.study_name}: {self.storage} has no such study.") from error
         number = self.trial_to_retrain
         trial = next((trial for trial in study.trials if trial.number == number), None)
         if trial is None:

@@ -104,7 +104,7 @@ def test_finished_suite(finished: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [entry["n_transitions"] for entry in manifest.values()] == [50]
     assert not list(finished.glob("**/*.tmp")) + list(finished.glob("**/*.running"))
 
-    main(["status", "--out", str(finished)])
+    main(["status", str(finished / "tiny.yml"), "--out", str(finished)])
     rows = [line.replace(" ", "") for line in capsys.readouterr().out.splitlines()]
     assert "|environment|algorithm|finished|running|failed|outdated|broken|missing|" in rows
     assert {"|pole|dqn|2|0|0|0|0|0|", "|pole|diiqn|2|0|0|0|0|0|"} <= set(rows)
@@ -322,6 +322,13 @@ def test_mistakes_are_found_before_anything_starts(
     for fragment in ("error: Suite 'tiny'", *fragments):
         assert fragment in error
     assert not (tmp_path / "out").exists()
+
+
+def test_where_no_folder_can_be_nothing_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _write(tmp_path / "tiny.yml", _source())
+    assert main(["run", str(path), "--out", str(path)]) == 2
+    assert "error: " in (error := capsys.readouterr().err)
+    assert str(path) in error
 
 
 def test_an_address_is_of_a_ray_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch as th
 from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from stable_baselines3.dqn.policies import DQNPolicy
 
@@ -175,6 +176,39 @@ def test_matching_does_not_change_which_transitions_are_drawn() -> None:
     diiqn = case.make(DIIQN, expert_data=right_walks("discrete"), preset="paper").learn(120)
     assert global_random_state() == expected
     np.testing.assert_array_equal(diiqn.replay_buffer.actions, dqn.replay_buffer.actions)
+
+
+class AlwaysLeft:
+    """Rules all other actions out, as action masking in a project of one's own does."""
+
+    def predict(self, *arguments: Any, **named: Any) -> Any:
+        actions, state = super().predict(*arguments, **named)  # type: ignore[misc]
+        return np.zeros_like(actions), state
+
+
+@pytest.mark.parametrize("where", ["model", "policy"])
+def test_who_chooses_actions_anew_is_heard(where: str) -> None:
+    model_class, policy = (type("Own", (AlwaysLeft, DIIQN), {}), "MlpPolicy") if where == "model" else (DIIQN, LeftPolicy)
+    settings = TINY | {"learning_starts": 20, "exploration_fraction": 0.01, "exploration_final_eps": 0.0}
+    model = model_class(policy, LineEnv(), **settings, expert_data=right_walks(), preset="paper").learn(60)  # type: ignore[arg-type]
+    assert not model.replay_buffer.actions[25:60].any()
+
+
+@pytest.mark.parametrize("preset", ["paper", "guided"])
+def test_without_a_seed_the_global_generators_decide(preset: str) -> None:
+    def run() -> DIIQN:
+        set_random_seed(3)
+        env = LineEnv()
+        env.action_space.seed(3)
+        return DIIQN("MlpPolicy", env, **{**TINY, "seed": None}, expert_data=right_walks(), preset=preset).learn(120)
+
+    first, again = run(), run()
+    assert_equal_weights(first, again)
+    np.testing.assert_array_equal(first.replay_buffer.actions, again.replay_buffer.actions)
+
+
+class LeftPolicy(AlwaysLeft, DQNPolicy):
+    """A policy that does."""
 
 
 class SimplePolicy(DQNPolicy):

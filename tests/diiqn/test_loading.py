@@ -47,6 +47,13 @@ def test_a_damaged_file_that_is_passed_when_loading_is_refused(tmp_path: Path, d
         DIIQN.load(zip_path, env=env(), expert_data=tmp_path / "other.npz")
 
 
+def test_a_missing_file_that_is_passed_when_loading_is_refused(tmp_path: Path, data_file: Path) -> None:
+    for given in (data_file, right_walks()):
+        zip_path = saved(make(given), tmp_path)
+        with pytest.raises(ExpertDataError, match="typo.npz"):
+            DIIQN.load(zip_path, env=env(), expert_data=tmp_path / "typo.npz")
+
+
 # --- other arguments -----------------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +122,23 @@ def test_what_was_inferred_with_another_function_is_forgotten(tmp_path: Path) ->
         other = make(data, similarity_metric=function)
         other.load_replay_buffer(tmp_path / "buffer")
         assert other.replay_buffer.matched_share() == expected, "by a hundredth of the distance, everything is near"
+
+
+@pytest.mark.parametrize("changed", [{"similarity_threshold": 0.5}, {"n_neighbors": 1}])
+def test_what_a_loaded_buffer_has_matched_is_matched_with_the_models_own_settings(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    def near(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.minimum(0.1 * np.abs(first[:, None] - second[None]).max(axis=-1), 1.0)
+
+    data = ExpertObservations.from_trajectories([walk(range(3, LENGTH))])
+    make(data, similarity_metric=near).learn(100).save_replay_buffer(tmp_path / "buffer")
+    model = make(data, similarity_metric=near, **changed)
+    model.load_replay_buffer(tmp_path / "buffer")
+    loaded = model.replay_buffer.matched_share()
+    model.replay_buffer.match_again()
+    assert model.replay_buffer.matched_share() == loaded
+    assert model.knowledge.matching == (model.similarity_threshold, model.n_neighbors)
 
 
 # --- what the data must look like ---------------------------------------------------------------------------------------------

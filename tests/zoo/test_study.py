@@ -139,6 +139,8 @@ def test_other_value_errors_are_pruned_trials(workplace: Path, monkeypatch: pyte
 def test_trial_without_study(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *TRIAL, "--trial-id", "0"]) == 2
     assert "--trial-id needs --storage and --study-name" in capsys.readouterr().err
+    assert main(["train", *TRIAL, "--trial-id", "0", *shared("study.log")]) == 2
+    assert "--study-name study: study.log has no such study" in capsys.readouterr().err
     optuna.create_study(study_name="study", storage=open_storage("study.log"))
     assert main(["train", *TRIAL, "--trial-id", "7", *shared("study.log")]) == 2
     assert "has 0 trials" in capsys.readouterr().err
