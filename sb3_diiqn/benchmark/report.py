@@ -21,7 +21,7 @@ DEFINITIONS = f"""\
 - Training return at a step: mean return of the last {WINDOW} episodes finished until then, exploration included. Area: its \
 mean over {N_POINTS} evenly spaced steps.
 - Relative to {BASELINE}: ratio of the areas, both measured from the environment's lowest return. Better than {BASELINE}: \
-probability that a run's area exceeds that of a run of {BASELINE}.
+probability that a run's area exceeds that of a run of {BASELINE}; in the same variation, if {BASELINE} was run in it.
 - Mean greedy return: mean over all evaluations. Exploration, guided or not, has no part in it.
 - Final greedy return: mean over the evaluations in the last tenth of the training.
 - Expert passed: the interval of the final greedy return lies above the expert's mean return.
@@ -37,9 +37,9 @@ next. Runs that never do count with the whole training in "steps until solved".
 
 EQUAL_TIME = f"""\
 Whole trainings of one seed, in turns on one machine, tell what they take of the processor's time (`benchmark cost`). Here \
-each algorithm has the time that {BASELINE} takes for all of its steps. Speed: of the whole training, relative to {BASELINE}. \
-Training and greedy return are means over that time, the latter linear from the lowest return to each evaluation in turn; at \
-the end: training return over its last tenth.
+each algorithm has the time that {BASELINE}, in its first variation, takes for all of its steps; what is done before stays \
+at its last return. Speed: of the whole training, relative to {BASELINE}. Training and greedy return are means over that \
+time, the latter linear from the lowest return to each evaluation in turn; at the end: training return over its last tenth.
 """
 
 
