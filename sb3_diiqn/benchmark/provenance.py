@@ -6,13 +6,9 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-import numpy
-import scipy
-import stable_baselines3
-import torch
 
 import sb3_diiqn
 
@@ -21,13 +17,7 @@ PACKAGES = ("stable_baselines3", "sb3_contrib", "gymnasium", "torch", "numpy", "
 
 def versions() -> dict[str, str]:
     """Find the versions of Python, this package, and the packages that results depend on."""
-    found = {"python": platform.python_version(), "sb3_diiqn": sb3_diiqn.__version__}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), "sb3_diiqn": sb3_diiqn.__version__, **_installed(PACKAGES)}
 
 
 def git_revision() -> str | None:
@@ -48,9 +38,19 @@ def git_revision() -> str | None:
 
 def describe_machine() -> dict[str, Any]:
     """Describe this machine, and the versions of what matters."""
-    modules = (numpy, scipy, torch, stable_baselines3)
-    versions = {module.__name__: module.__version__ for module in modules}
-    return {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version(), **versions}
+    machine = {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    return {**machine, **_installed(("numpy", "scipy", "torch", "stable_baselines3"))}
+
+
+def _installed(packages: Iterable[str]) -> dict[str, str]:
+    """Find the versions of those packages that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def _processor() -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from filelock import FileLock
 
-from sb3_diiqn.benchmark.suite import Cell, ExpertRecipe, Suite, parse_suite
+from sb3_diiqn.benchmark.suite import SUFFIXES, Cell, ExpertRecipe, Suite, parse_suite
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert.storage import replacing
 
@@ -77,7 +77,7 @@ class ResultFolder:
         :raises ConfigurationError: if one of them, or any at all, is not there
         """
         # named by the path of its file, too, as for a run
-        named = [Path(name).stem if name.endswith((".yml", ".yaml")) else name for name in names]
+        named = [Path(name).stem if name.endswith(SUFFIXES) else name for name in names]
         chosen = named or sorted(path.parent.name for path in self.root.glob("*/suite.json"))
         if not chosen:
             raise ConfigurationError(

@@ -25,6 +25,9 @@ EXPERT_KINDS = {
 }
 """The kinds of experts, and the keys that only they have."""
 
+SUFFIXES = (".yml", ".yaml")
+"""A suite that is named with one of these is a file, and no shipped one."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -209,7 +212,7 @@ def load_suite(name_or_path: str) -> Suite:
     :raises ConfigurationError: if there is no such suite or something in it is wrong; suite, key and value are named
     """
     path = Path(name_or_path)
-    if path.suffix not in {".yml", ".yaml"}:
+    if path.suffix not in SUFFIXES:
         shipped = importlib.resources.files("sb3_diiqn.benchmark") / "suites"
         names = sorted(Path(entry.name).stem for entry in shipped.iterdir())
         if name_or_path not in names:

@@ -223,12 +223,11 @@ def _has_units(space: spaces.Space[Any], has_default_extractor: bool) -> bool:
     """
     if isinstance(space, spaces.Dict):
         return any(_has_units(part, has_default_extractor) for part in space.spaces.values())
-    if not isinstance(space, spaces.Box) or space.dtype == bool:
+    if not isinstance(space, spaces.Box):
         return False
     if is_image_space(space):
         return has_default_extractor and _is_small(space)
-    is_binary = np.issubdtype(space.dtype, np.integer) and space.low.min() >= 0 and space.high.max() <= 1
-    return not is_binary
+    return bool(np.issubdtype(space.dtype, np.floating) or space.low.min() < 0 or space.high.max() > 1)
 
 
 def _is_small(image_space: Any) -> bool:
