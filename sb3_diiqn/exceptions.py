@@ -1,4 +1,4 @@
-"""The errors of the package. Each message names the value, what was expected, and what to do."""
+"""The errors and warnings of the package. Each message names the value, what was expected, and what to do."""
 
 from __future__ import annotations
 
@@ -24,3 +24,7 @@ class MissingDependencyError(DIIQNError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"The package '{package}' is needed for this and is not installed: pip install 'sb3-diiqn[{extra}]'")
+
+
+class ExpertDataWarning(UserWarning):
+    """Expert data, or what is compared with them, that may be right and is probably wrong."""
