@@ -21,8 +21,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, HADIIQN, PAPER, ExpertObservations
 from sb3_diiqn.diiqn.qrdiiqn import QRDIIQN
+from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, Habits
 from tests.helpers import LENGTH, TINY, LineEnv, global_random_state, walk
 
 N_STEPS = 400
@@ -90,6 +91,10 @@ def _policy(look: str) -> str:
     return "MultiInputPolicy" if look.startswith("dict") else "CnnPolicy" if look == "byte image" else "MlpPolicy"
 
 
+def _with_habits(algorithm: Any, habits: Habits) -> Any:
+    return type(algorithm.__name__, (algorithm,), {"where_states_repeat": habits, "where_states_vary": habits})
+
+
 def train(
     algorithm: Any, look: str, n_envs: int = 1, normalized: bool = False, resume: bool = False, **arguments: Any
 ) -> dict[str, Any]:
@@ -118,22 +123,29 @@ def _cases() -> dict[str, Callable[[], dict[str, Any]]]:
     def add(name: str, *args: Any, **kwargs: Any) -> None:
         cases[name] = lambda: train(*args, **kwargs)
 
-    for preset in ("paper", "guided", "bridging"):
+    bridging = {"inference": "nearest", "guide": "matching"}
+    networks = {"inference": "inverse_dynamics", "guide": "both"}
+    for preset, habits, arguments in (
+        ("paper", WHERE_STATES_VARY, PAPER),
+        ("guided", WHERE_STATES_VARY, networks),
+        ("bridging", WHERE_STATES_REPEAT, bridging),
+    ):
+        diiqn, qrdiiqn = _with_habits(DIIQN, habits), _with_habits(QRDIIQN, habits)
         for look in ("vector", "bool planes", "byte image", "dict", "discrete"):
-            add(f"{preset} {look}", DIIQN, look, preset=preset)
-        add(f"{preset} 8 environments", DIIQN, "bool planes", n_envs=8, preset=preset)
-        add(f"{preset} n-step", DIIQN, "vector", n_steps=3, preset=preset)
-        add(f"{preset} normalised", DIIQN, "vector", n_envs=2, normalized=True, preset=preset)
-        add(f"{preset} resumed", DIIQN, "bool planes", resume=True, preset=preset)
-        add(f"{preset} QR-DQN", QRDIIQN, "bool planes", preset=preset)
-        add(f"{preset} HADIIQN", HADIIQN, "bool planes", preset=preset)
-        add(f"{preset} HADIIQN 8 environments resumed", HADIIQN, "vector", n_envs=8, resume=True, preset=preset)
+            add(f"{preset} {look}", diiqn, look, **arguments)
+        add(f"{preset} 8 environments", diiqn, "bool planes", n_envs=8, **arguments)
+        add(f"{preset} n-step", diiqn, "vector", n_steps=3, **arguments)
+        add(f"{preset} normalised", diiqn, "vector", n_envs=2, normalized=True, **arguments)
+        add(f"{preset} resumed", diiqn, "bool planes", resume=True, **arguments)
+        add(f"{preset} QR-DQN", qrdiiqn, "bool planes", **arguments)
+    for preset, arguments in (("paper", PAPER), ("bridging", bridging)):
+        add(f"{preset} HADIIQN", HADIIQN, "bool planes", **arguments)
+        add(f"{preset} HADIIQN 8 environments resumed", HADIIQN, "vector", n_envs=8, resume=True, **arguments)
     add("HADIIQN with a clone", HADIIQN, "bool planes", guide="both", inference="inverse_dynamics")
-    add("recorded rewards", DIIQN, "bool planes", expert_reward="recorded")
-    add("recorded rewards, matched only", DIIQN, "bool planes", expert_reward="recorded", preset="paper")
-    add("agent's rewards", DIIQN, "bool planes", expert_reward="agent", preset="paper")
-    add("fixed margin", DIIQN, "bool planes", margin=0.8)
-    add("learned metric", DIIQN, "vector", similarity_metric="learned")
+    add("recorded rewards", DIIQN, "bool planes", expert_rewards="recorded", **networks)
+    add("agent's rewards", DIIQN, "bool planes", expert_rewards="agent", **PAPER)
+    add("fixed margin", DIIQN, "bool planes", margin=0.8, **networks)
+    add("learned metric", DIIQN, "vector", matching_kwargs={"similarity_metric": "learned"}, **networks)
     return cases
 
 

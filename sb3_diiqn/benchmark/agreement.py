@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from sb3_diiqn.common.demonstration import ExpertDemonstration
+from sb3_diiqn.imitation.demonstration import ExpertDemonstration
 
 AGREEMENTS = ("inferred", "plausible", "expected", "cloned")
 """What is compared: the actions inferred from the nearest transitions, the plausible ones of the estimate, the clone's."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch as th
 from stable_baselines3.common.type_aliases import GymEnv
 
-from sb3_diiqn.common.buffers import TensorObservations
-from sb3_diiqn.common.imitation import ImplicitImitation
-from sb3_diiqn.common.transitions import Batch, Learning, with_further
-from sb3_diiqn.diiqn.diiqn import DIIQN
+from sb3_diiqn.common.batch import Batch, TDOutput
 from sb3_diiqn.exceptions import MissingDependencyError
+from sb3_diiqn.imitation.buffers import ExpertRewards
+from sb3_diiqn.imitation.config import GuideChoice, Inference
+from sb3_diiqn.imitation.host import ImplicitImitation
+from sb3_diiqn.imitation.persistence import ExpertData
+from sb3_diiqn.losses.large_margin import Margin
 
 try:
     from sb3_contrib import QRDQN
@@ -20,19 +22,14 @@ try:
 except ImportError as error:
     raise MissingDependencyError("sb3_contrib", "contrib") from error
 
-#: DIIQN's own arguments, which are keyword-only there.
-_IMITATION_ARGUMENTS = [
-    parameter for parameter in inspect.signature(DIIQN).parameters.values() if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-]
-
 
 class QRDIIQN(ImplicitImitation, QRDQN):
     """
     Deep implicit imitation for QR-DQN (Dabney et al. 2018, arXiv 1710.10044).
 
-    Takes all arguments of :class:`sb3_contrib.QRDQN` and the keyword arguments of :class:`~sb3_diiqn.DIIQN` that DQN does not
-    have, with the same defaults. Q-values, as the confidence and the margin loss need them, are the means of the quantiles.
-    Without expert data it is sb3-contrib's QRDQN, to the bit.
+    Takes all arguments of :class:`sb3_contrib.QRDQN`, and those that :class:`~sb3_diiqn.DIIQN` adds to DQN, with the same
+    meaning. Q-values, as the confidence and the margin loss need them, are the means of the quantiles. Without expert data it is
+    sb3-contrib's QRDQN, to the bit.
 
     :raises ConfigurationError: if an argument is out of range or does not go together with another
     :raises ExpertDataError: if the expert data is damaged or does not fit the environment
@@ -43,36 +40,50 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         policy: str | type[QRDQNPolicy],
         env: GymEnv | str | None,
         *args: Any,
+        expert_data: ExpertData = None,
+        inference: Inference = "auto",
+        guide: GuideChoice = "auto",
+        guide_fraction: float = 0.8,
+        imitation_coef: float = 1.0,
+        margin: Margin = "auto",
+        expert_rewards: ExpertRewards = "none",
+        matching_kwargs: Mapping[str, Any] | None = None,
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
-        imitation = {argument.name: kwargs.pop(argument.name, argument.default) for argument in _IMITATION_ARGUMENTS}
         # QRDQN writes its optimizer into the caller's dictionary
         if kwargs.get("policy_kwargs") is not None:
             kwargs["policy_kwargs"] = dict(kwargs["policy_kwargs"])
         kwargs["_init_setup_model"] = False
         super().__init__(policy, env, *args, **kwargs)  # type: ignore[arg-type]
-        self._set_imitation_arguments(**imitation)
+        self._set_imitation_arguments(
+            expert_data,
+            inference=inference,
+            guide=guide,
+            guide_fraction=guide_fraction,
+            imitation_coef=imitation_coef,
+            margin=margin,
+            expert_rewards=expert_rewards,
+            matching_kwargs=matching_kwargs,
+        )
         if _init_setup_model:
             self._setup_model()
 
-    def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> Learning:
+    def td_losses(self, batch: Batch) -> TDOutput:
+        """
+        Compute Q-values and QR-DQN's loss of each transition.
+
+        :param batch: n transitions with m observations
+        """
         with th.no_grad():
             next_quantiles = self.quantile_net_target(batch.next_observations)
-            judged = self._judged(self.quantile_net, batch.next_observations) if self.double_q else next_quantiles
-            greedy = judged.mean(dim=1).argmax(dim=1)
+            greedy = next_quantiles.mean(dim=1).argmax(dim=1)
             next_quantiles = _of_actions(next_quantiles, greedy)[batch.next_row]
             targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_quantiles
-        quantiles = self.quantile_net(with_further(batch.observations, also))
+        quantiles = self.quantile_net(batch.observations)
         chosen = _of_actions(quantiles[batch.row], batch.actions.squeeze(1))
         errors = (chosen.detach().mean(dim=1) - targets.mean(dim=1)).abs()
-        return Learning(quantiles.mean(dim=1), quantile_huber_losses(chosen, targets), errors)
-
-
-# for help(), and for whoever asks which arguments there are
-QRDIIQN.__init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [*inspect.signature(QRDQN.__init__).parameters.values(), *_IMITATION_ARGUMENTS]
-)
+        return TDOutput(quantiles.mean(dim=1), quantile_huber_losses(chosen, targets), errors)
 
 
 def quantile_huber_losses(quantiles: th.Tensor, targets: th.Tensor) -> th.Tensor:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.inference import NO_ACTION, NO_MATCH, BridgingKnowledge, ExpertFollower
+from sb3_diiqn.exploration import GuideActions, MatchingGuide
+from sb3_diiqn.inference import NO_ACTION, NO_MATCH, ActionEstimates, BridgingKnowledge
 from sb3_diiqn.inference.settings import Seed
 
 
-class BridgingPolicy(ExpertFollower):
+class BridgingPolicy(MatchingGuide):
     """
     Follows the expert's inferred action where it is feasible, and a whole bridge where it is not ("Bridging" in the paper).
 
@@ -21,12 +24,22 @@ class BridgingPolicy(ExpertFollower):
     :param n_envs: number of environments
     :param seed: seed of the draws
     :param shortest: whether to take the matching transition with the shortest way to the end of its trajectory
+    :param infer: see :class:`~sb3_diiqn.exploration.MatchingGuide`
+    :param match_pending: see :class:`~sb3_diiqn.exploration.MatchingGuide`
     """
 
     knowledge: BridgingKnowledge
 
-    def __init__(self, knowledge: BridgingKnowledge, n_envs: int, seed: Seed = None, shortest: bool = False) -> None:
-        super().__init__(knowledge, n_envs, seed, shortest)
+    def __init__(
+        self,
+        knowledge: BridgingKnowledge,
+        n_envs: int,
+        seed: Seed = None,
+        shortest: bool = False,
+        infer: Callable[[np.ndarray], ActionEstimates] | None = None,
+        match_pending: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(knowledge, n_envs, seed, shortest, infer, match_pending)
         # the bridge that each environment is on, NO_MATCH if none; its actions, as it was when begun, and how many were taken
         self._bridge = np.full(n_envs, NO_MATCH, dtype=np.int64)
         self._plan = np.full((n_envs, knowledge.bridges.actions.shape[1]), NO_ACTION, dtype=np.int64)
@@ -42,7 +55,7 @@ class BridgingPolicy(ExpertFollower):
         super().release(environments)
         self._bridge[environments] = NO_MATCH
 
-    def to_try(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    def explore(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         """
         Choose, on the shortest way, the action that was tried least: once all were, it is known whether there is a way.
 
@@ -55,10 +68,10 @@ class BridgingPolicy(ExpertFollower):
         least = np.lexsort((self._generator.random(tries.shape), tries), axis=1)[:, 0]
         return np.asarray(np.where(transition == NO_MATCH, drawn, least))
 
-    def actions(self, observations: Observations, environments: np.ndarray) -> np.ndarray:
-        """Choose actions: the next one of a bridge that was begun, else as :class:`ExpertFollower` does."""
+    def act(self, observations: Observations, environments: np.ndarray) -> GuideActions:
+        """Choose actions: the next one of a bridge that was begun, else as :class:`MatchingGuide` does."""
         self._finish_bridges(observations, environments)
-        chosen = super().actions(observations, environments)
+        chosen = super().act(observations, environments).actions
         self._leave_bridges(environments)
         on_bridge = self._bridge[environments] != NO_MATCH
         held = environments[on_bridge]
@@ -66,7 +79,7 @@ class BridgingPolicy(ExpertFollower):
         chosen[on_bridge] = self._plan[held, self._taken[held]]
         self._begin_bridges(environments[~on_bridge])
         self._taken[environments] += 1
-        return chosen
+        return GuideActions(chosen, self._last[environments] != NO_MATCH)
 
     def _leave_bridges(self, environments: np.ndarray) -> None:
         """Go on from a state of the trajectory that lies ahead of a bridge's start: what is left of the bridge is a detour."""

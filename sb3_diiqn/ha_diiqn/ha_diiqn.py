@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,9 @@ from sb3_diiqn.diiqn import DIIQN
 from sb3_diiqn.exceptions import MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.ha_diiqn.bridging_policy import BridgingPolicy
-from sb3_diiqn.inference import (
-    NO_ACTION,
-    BridgingKnowledge,
-    BridgingSettings,
-    ExpertKnowledge,
-    InferenceSettings,
-)
+from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, ImitationConfig, settings_from
+from sb3_diiqn.imitation.persistence import index_cache_path
+from sb3_diiqn.inference import NO_ACTION, BridgingKnowledge, BridgingSettings, ExpertKnowledge
 
 
 class HADIIQN(DIIQN):
@@ -28,46 +25,32 @@ class HADIIQN(DIIQN):
 
     Paper: https://arxiv.org/abs/2511.03616. An expert transition that no own action reproduces, though all were tried there,
     is infeasible. It is replaced by a *bridge*: a path of the agent's own that leads from its state to a later state of the
-    same trajectory. While collecting, guidance follows bridges with ``guide="matching"``, which is the default here in every
-    preset; the default preset is ``"bridging"``. Where no state repeats, little is known of feasibility and bridges: there
-    ``guide="both"`` with ``inference="inverse_dynamics"`` asks a clone first, which mixes those of the agent's actions that
-    come closest to the expert's. Takes all arguments of :class:`~sb3_diiqn.DIIQN`, and:
+    same trajectory. While collecting, the guide follows bridges. Where no state repeats, little is known of feasibility and
+    bridges: there a clone is asked first, which mixes those of the agent's actions that come closest to the expert's. Takes all
+    arguments of :class:`~sb3_diiqn.DIIQN`, and:
 
-    :param infeasibility_threshold: an expert transition with a larger inference error is infeasible, once every own action was
-        tried at states that match it, in [0, 1]
-    :param infeasibility_evidence: how often each own action must have been tried there, 1 to 255; more where actions have
-        random effects
-    :param bridge_length: k of the paper, longest bridge in agent steps
-    :param bridge_gain: n of the paper, how many expert steps later a bridge may end
-    :param bridge_patience: while collecting, a bridge followed in vain so many times more often than not is dropped
+    :param bridge_kwargs: the fields of :class:`~sb3_diiqn.inference.BridgingSettings`: ``infeasibility_threshold`` (0.03), an
+        expert transition with a larger inference error is infeasible, once every own action was tried at states that match it;
+        ``infeasibility_evidence`` (1), how often each must have been tried there, more where actions have random effects;
+        ``bridge_length`` (4, k of the paper), longest bridge in agent steps; ``bridge_gain`` (4, n), how many expert steps
+        later a bridge may end; ``bridge_patience`` (3), a bridge followed in vain so many times more often than not is dropped
     :raises ConfigurationError: if an argument is out of range
     """
 
-    follower_class = BridgingPolicy
+    matching_guide = BridgingPolicy
+    where_states_vary = replace(WHERE_STATES_REPEAT, inference="inverse_dynamics", guide="both")
 
     def __init__(
         self,
         policy: str | type[DQNPolicy],
         env: GymEnv | str | None,
         *args: Any,
-        infeasibility_threshold: float = 0.03,
-        infeasibility_evidence: int = 1,
-        bridge_length: int = 4,
-        bridge_gain: int = 4,
-        bridge_patience: int = 3,
+        bridge_kwargs: Mapping[str, Any] | None = None,
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
-        kwargs["_init_setup_model"] = False
-        kwargs.setdefault("preset", "bridging")
-        # whatever the preset: a clone does not know bridges
-        kwargs["guide"] = kwargs.get("guide") or "matching"
-        super().__init__(policy, env, *args, **kwargs)
-        self.infeasibility_threshold = infeasibility_threshold
-        self.infeasibility_evidence = infeasibility_evidence
-        self.bridge_length = bridge_length
-        self.bridge_gain = bridge_gain
-        self.bridge_patience = bridge_patience
+        super().__init__(policy, env, *args, **kwargs, _init_setup_model=False)
+        self.bridge_kwargs = bridge_kwargs
         if _init_setup_model:
             self._setup_model()
 
@@ -99,33 +82,22 @@ class HADIIQN(DIIQN):
             "training_count": knowledge.training_count.copy(),
         }
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        self._settings(BridgingSettings)
+    def _setup_model(self) -> None:
+        self._bridging()
+        super()._setup_model()
 
-    def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:
+    def _bridging(self) -> BridgingSettings:
+        return settings_from(BridgingSettings, "bridge_kwargs", self.bridge_kwargs)
+
+    def _make_knowledge(self, config: ImitationConfig, expert: ExpertObservations) -> ExpertKnowledge:
         return BridgingKnowledge(
             expert,
             self.observation_space,
-            self._settings(InferenceSettings),
-            self._seed(0),
-            bridging=self._settings(BridgingSettings),
-            n_actions=self._n_actions(),
+            config.matching(),
+            self.stream_seed(0),
+            bridging=self._bridging(),
+            n_actions=int(self.action_space.n),  # type: ignore[attr-defined]
             n_envs=self.n_envs,
             gamma=self.gamma,
-            cache_path=self._index_cache_path(),
+            cache_path=index_cache_path(self.expert_data),
         )
-
-
-def _signature() -> inspect.Signature:
-    """Join the arguments of DIIQN, with the defaults that they have here, and those that are added."""
-    of_diiqn, added = (inspect.signature(of.__init__).parameters.values() for of in (DIIQN, HADIIQN))
-    changed = {"preset": "bridging", "guide": "matching"}
-    known = [parameter.replace(default=changed.get(parameter.name, parameter.default)) for parameter in of_diiqn]
-    names = {parameter.name for parameter in known}
-    own = [parameter for parameter in added if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in names]
-    return inspect.Signature([*known, *own])
-
-
-# for help(), and for whoever asks which arguments there are
-HADIIQN.__init__.__signature__ = _signature()  # type: ignore[attr-defined]

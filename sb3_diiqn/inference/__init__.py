@@ -4,8 +4,7 @@ What is concluded about the expert: read it next to the paper (arXiv 2511.03616)
 ``distances``, ``embedding`` and ``matching`` compare states, ``actions`` infers what the expert did, ``confidence`` judges
 how far to trust it, ``estimates`` puts what is believed about actions into probabilities, and ``knowledge`` holds it all
 together. For an expert with other actions (HA-DIIQN), ``feasibility`` finds what cannot be reproduced, ``paths`` and
-``bridges`` find ways around, and ``bridging`` holds that together. ``following`` turns what is known into actions. Arrays
-only: nothing here knows a network or an algorithm.
+``bridges`` find ways around, and ``bridging`` holds that together. Arrays only: nothing here knows a network or an algorithm.
 """
 
 from sb3_diiqn.inference.actions import NO_ACTION
@@ -14,7 +13,6 @@ from sb3_diiqn.inference.confidence import Confidence, ConfidenceStatistics
 from sb3_diiqn.inference.distances import Distance, DistanceFunction
 from sb3_diiqn.inference.estimates import ActionEstimates, draw_actions, estimate
 from sb3_diiqn.inference.feasibility import Feasibility
-from sb3_diiqn.inference.following import ExpertFollower
 from sb3_diiqn.inference.knowledge import NO_MATCH, AgentTransitions, ExpertKnowledge, ExpertTransitions
 from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings
 
@@ -29,7 +27,6 @@ __all__ = [
     "ConfidenceStatistics",
     "Distance",
     "DistanceFunction",
-    "ExpertFollower",
     "ExpertKnowledge",
     "ExpertTransitions",
     "Feasibility",

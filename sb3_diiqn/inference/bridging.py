@@ -38,6 +38,8 @@ class BridgingKnowledge(ExpertKnowledge):
     :param cache_path: file that keeps what takes long to compute of the expert data; None: nothing is kept
     """
 
+    _tables = (*ExpertKnowledge._tables, "tried", "bridges", "feasibility", "_bridged")
+
     def __init__(
         self,
         expert: ExpertObservations,
@@ -152,19 +154,17 @@ class BridgingKnowledge(ExpertKnowledge):
         ends = self.matcher.states[self.matcher.state_of_observation[self.bridges.end_observation[indices]]]
         return np.asarray(self.matcher.distance.paired(self.matcher.encode(observations), ends) <= self._match_radius)
 
-    def adopt(self, restored: ExpertKnowledge) -> ExpertKnowledge:
-        """Give restored tables the expert data, the search index and the settings of this one."""
+    def adopt(self, restored: ExpertKnowledge) -> None:
+        """Take over restored tables, in place, see :meth:`ExpertKnowledge.adopt`."""
         length = self.bridges.actions.shape[1]
         if not isinstance(restored, BridgingKnowledge) or restored.bridges.actions.shape[1] != length:
             raise ExpertDataError(
                 f"the replay buffer has no bridges of up to {self.bridging.bridge_length} steps: it was saved by another "
                 "algorithm, or with another bridge_length"
             )
-        restored.bridging, restored.gamma, restored.n_actions = self.bridging, self.gamma, self.n_actions
         super().adopt(restored)
         # the settings may be others than those it was learned with
-        restored._reconsider(np.arange(len(self.expert)))
-        return restored
+        self._reconsider(np.arange(len(self.expert)))
 
     def _reset(self) -> None:
         super()._reset()

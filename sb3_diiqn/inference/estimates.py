@@ -15,7 +15,7 @@ class ActionEstimates(NamedTuple):
 
     plausible: np.ndarray
     """Several where they have the same effect, which is a tie and no error, shape (n, n_actions), bool."""
-    confidence: np.ndarray
+    certainty: np.ndarray
     """That it was one of them, beyond chance, in [0, 1], shape (n,)."""
 
 
@@ -23,7 +23,7 @@ def estimate(probabilities: np.ndarray) -> ActionEstimates:
     """
     Conclude from probabilities: the likeliest action and its like are the answer, and trusted for what they exceed chance by.
 
-    With n actions, m of them plausible with probability p altogether, the confidence is (p - m/n) / (1 - m/n), and 0 where
+    With n actions, m of them plausible with probability p altogether, the certainty is (p - m/n) / (1 - m/n), and 0 where
     all are plausible.
 
     :param probabilities: shape (n, n_actions), rows add up to 1
@@ -49,7 +49,7 @@ def draw_actions(likelihoods: np.ndarray, generator: np.random.Generator) -> np.
 
 def mixed_with_chance(actions: np.ndarray, trust: np.ndarray, n_actions: int) -> np.ndarray:
     """
-    Turn single actions into probabilities: the action with probability trust, else any; its confidence is the trust.
+    Turn single actions into probabilities: the action with probability trust, else any; its certainty is the trust.
 
     :param actions: shape (n,), in [0, n_actions)
     :param trust: in [0, 1], shape (n,)

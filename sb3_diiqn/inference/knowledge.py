@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,6 +82,8 @@ class ExpertKnowledge:
     :param cache_path: file that keeps what takes long to compute of the expert data; None: nothing is kept
     """
 
+    #: what observing agent transitions tells, and is adopted from restored knowledge
+    _tables: tuple[str, ...] = ("inferred", "ends")
     # made when asked for
     _steps_left: np.ndarray | None
 
@@ -200,31 +201,21 @@ class ExpertKnowledge:
         trust = equations.inference(self.inferred.error[indices], self.settings.max_inference_error)
         return mixed_with_chance(self.inferred.action[indices].clip(min=0), trust, n_actions)
 
-    def voted_probabilities(
-        self, indices: np.ndarray, n_actions: int, estimated: Callable[[np.ndarray], np.ndarray] | None = None
-    ) -> np.ndarray:
+    def voted_probabilities(self, indices: np.ndarray, n_actions: int) -> np.ndarray:
         """
         Estimate what the expert does at the states where expert transitions start: the mean over all that start there.
 
-        Where it did different things, each has the share that it had. A transition of which nothing is known votes for no
-        action: what is known of few of them is not taken for what the expert does. Of equal transitions somebody else is asked
-        about one, which votes for all.
+        Where it did different things, each has the fraction that it had. A transition of which nothing is known votes for no
+        action: what is known of few of them is not taken for what the expert does.
 
         :param indices: expert transitions, shape (n,)
         :param n_actions: number of the agent's actions
-        :param estimated: somebody else's estimate for m expert transitions, shape (m, n_actions); see
-            :meth:`action_probabilities`
         :return: shape (n, n_actions), rows add up to 1
         """
         distinct_states, number = np.unique(self._starts(indices), return_inverse=True)
-        if estimated is None:
-            source, transition = self.matcher.starting_at(distinct_states)
-            votes = self.action_probabilities(transition, n_actions)
-        else:
-            source, transition, count = self.matcher.kinds_starting_at(distinct_states)
-            votes = count[:, np.newaxis] * self.action_probabilities(transition, n_actions, estimated(transition))
+        source, transition = self.matcher.starting_at(distinct_states)
         total = np.zeros((len(distinct_states), n_actions))
-        np.add.at(total, source, votes)
+        np.add.at(total, source, self.action_probabilities(transition, n_actions))
         return np.asarray((total / total.sum(axis=1, keepdims=True))[number])
 
     def transitions(self, indices: np.ndarray) -> ExpertTransitions:
@@ -281,14 +272,13 @@ class ExpertKnowledge:
         # one of an earlier version does not say with which settings it matched
         return (self.metric, self.matching) == (restored.metric, getattr(restored, "matching", None))
 
-    def adopt(self, restored: ExpertKnowledge) -> ExpertKnowledge:
+    def adopt(self, restored: ExpertKnowledge) -> None:
         """
-        Give restored tables the expert data, the search index and the settings of this one.
+        Take over restored tables, in place: who holds this one goes on with them.
 
         Where distances were others, what was inferred is forgotten: see :meth:`compares_like`.
 
         :param restored: unpickled knowledge about the same expert data
-        :return: the restored knowledge, complete again
         :raises ExpertDataError: if it was learned about other expert data
         """
         if type(restored) is not type(self):
@@ -298,12 +288,13 @@ class ExpertKnowledge:
                 f"the replay buffer was learned with expert data {restored.content_hash[:12]}, but the model has "
                 f"{self.content_hash[:12]}: pass the same expert data, or start with an empty replay buffer"
             )
-        restored.settings = self.settings
-        comparable = self.compares_like(restored)
-        restored._attach(self.expert, self.matcher)
-        if not comparable:
-            restored._reset()
-        return restored
+        self.training_count, self._generator = restored.training_count, restored._generator
+        self._attach(self.expert, self.matcher)
+        if not self.compares_like(restored):
+            self._reset()
+            return
+        for name in self._tables:
+            setattr(self, name, getattr(restored, name))
 
     def _reset(self) -> None:
         """Begin with empty tables of what observing agent transitions tells."""

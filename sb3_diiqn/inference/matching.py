@@ -156,17 +156,6 @@ class ExpertMatcher:
         """
         return self._transitions_from.members(states)
 
-    def kinds_starting_at(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """
-        List the kinds of expert transitions that start at some states; equal transitions are of one kind.
-
-        :param states: indices of expert states, shape (n,)
-        :return: for every kind found, the position in ``states`` that it belongs to, the index of one transition of it, and
-            how many there are
-        """
-        source, move = self._moves_from.members(states)
-        return source, self._example[move], self._transitions_of_move.counts(move)
-
     def draw_starting(self, hits: Hits, n_queries: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """
         Draw, for every query, one of all the transitions that start at its hits.

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch as th
+from sb3_diiqn.imitation.demonstration import DemonstrationSamples
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
-from sb3_diiqn.common.demonstration import DemonstrationSamples
-from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.priorities import TransitionPriorities
 from sb3_diiqn.inference import NO_ACTION, ActionEstimates, ExpertFollower, estimate
+from sb3_diiqn.networks.inverse_dynamics import InverseDynamics
 from tests.diiqn.line_models import INVERSE, make, parameters_of
 from tests.helpers import LEFT, LENGTH, RIGHT, TINY, LineEnv, Unpaid, right_walks, walk
 

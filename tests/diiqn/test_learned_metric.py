@@ -13,13 +13,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import sb3_diiqn
 from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
-from sb3_diiqn.common.buffers import ExpertMatchingMixin
-from sb3_diiqn.common.learned_metric import LearnedMetric
-from sb3_diiqn.common.state_embedding import StateEmbedding
 from sb3_diiqn.envs import Maze2D, MazeExpert
+from sb3_diiqn.imitation.buffers import ExpertMatchingMixin
+from sb3_diiqn.imitation.learned_metric import LearnedMetric
 from sb3_diiqn.inference import NO_ACTION, NO_MATCH
 from sb3_diiqn.inference.distances import RangeDistance
 from sb3_diiqn.inference.embedding import EmbeddingDistance
+from sb3_diiqn.networks.state_embedding import StateEmbedding
 from sb3_diiqn.record import record_expert
 from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
 from tests.inference.bridging_worlds import tables_of

@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
 
 from sb3_diiqn import DIIQN
-from sb3_diiqn.common.leading import ComparedReturns
+from sb3_diiqn.exploration.selection import ComparedReturns
 from tests.helpers import LineEnv, right_walks
 
 

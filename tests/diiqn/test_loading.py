@@ -12,11 +12,11 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from sb3_diiqn.imitation.presets import PRESETS
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn import DIIQN, ExpertObservations
-from sb3_diiqn.common.presets import PRESETS
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from tests.diiqn.conftest import env, make, saved
 from tests.helpers import LENGTH, TINY, LineEnv, right_walks, walk

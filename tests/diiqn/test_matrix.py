@@ -13,8 +13,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecMonitor, VecNormalize, VecTransposeImage
 
 from sb3_diiqn import DIIQN, ExpertObservations
-from sb3_diiqn.common.callbacks import ConfidenceCallback
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
+from sb3_diiqn.imitation.callbacks import ConfidenceCallback
 from sb3_diiqn.inference import NO_ACTION
 from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
 

@@ -16,7 +16,7 @@ from sb3_contrib.common.utils import quantile_huber_loss
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_diiqn import DIIQN, QRDIIQN, ExpertObservations
-from sb3_diiqn.common.transitions import Transitions, batch_of
+from sb3_diiqn.common.batch import Transitions, batch_of
 from sb3_diiqn.diiqn.qrdiiqn import quantile_huber_losses
 from sb3_diiqn.exceptions import ConfigurationError
 from tests.helpers import TINY, LineEnv, right_walks

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sb3_diiqn import ExpertObservations
-from sb3_diiqn.common.guidance import ExpertGuidance, GuidanceSettings
 from sb3_diiqn.envs import Maze2D
+from sb3_diiqn.exploration.guided import ExpertGuidance, GuidanceSettings
 from sb3_diiqn.ha_diiqn import BridgingPolicy
 from sb3_diiqn.inference import NO_ACTION, BridgingKnowledge, Feasibility
 from tests.inference.bridge_reference import AgentStep

@@ -14,10 +14,10 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_diiqn import DIIQN, HADIIQN
-from sb3_diiqn.common.callbacks import ConfidenceCallback
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.envs import Maze2D, MazeExpert
 from sb3_diiqn.exceptions import MissingExpertDataError
+from sb3_diiqn.imitation.callbacks import ConfidenceCallback
 from sb3_diiqn.inference import BridgingKnowledge, Feasibility
 from sb3_diiqn.record import record_expert
 from tests.ha_diiqn.jumper import CURIOUS, jumps, knowledge_of, line_env, make, streams_of

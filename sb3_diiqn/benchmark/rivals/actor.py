@@ -9,7 +9,7 @@ import torch as th
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import nn
 
-from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.types import TensorObservations
 
 
 class Actor(nn.Module):

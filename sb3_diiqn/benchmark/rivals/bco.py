@@ -18,7 +18,7 @@ Choices:
   distribution; ``predict(..., deterministic=True)`` takes the most likely one.
 - A label is the most likely action, as in the paper. Both networks make ``updates`` steps per round, of ``batch_size``
   pairs.
-- The inverse model is that of DIIQN, :class:`~sb3_diiqn.common.inverse_dynamics.InverseDynamics`.
+- The inverse model is that of DIIQN, :class:`~sb3_diiqn.networks.inverse_dynamics.InverseDynamics`.
 
 DQN's arguments for exploration, target network, discount and update schedule have no effect.
 """
@@ -34,9 +34,9 @@ from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn.benchmark.rivals.actor import Actor
 from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
-from sb3_diiqn.common.expert_side import ExpertData
-from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.imitation.expert_side import ExpertData
+from sb3_diiqn.networks.inverse_dynamics import InverseDynamics
 
 LABELLING_BATCH = 4096
 

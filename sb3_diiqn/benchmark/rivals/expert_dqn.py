@@ -11,11 +11,12 @@ from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn.benchmark.rivals.actor import Actor
-from sb3_diiqn.common.buffers import TensorObservations, to_tensors
-from sb3_diiqn.common.expert_side import ExpertData, load_expert
 from sb3_diiqn.common.prepared_learning import PreparedLearning
+from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.exceptions import ConfigurationError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.imitation.buffers import to_tensors
+from sb3_diiqn.imitation.expert_side import ExpertData, load_expert
 
 
 class ExpertDQN(PreparedLearning, DQN):

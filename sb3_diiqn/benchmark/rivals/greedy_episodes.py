@@ -4,7 +4,7 @@ DQN that acts greedily in a share of its episodes, and learns nothing from an ex
 Guided DIIQN does so, too, and an episode without exploration returns more. What of its training return comes from that alone,
 and what from learning better on longer episodes, this control tells. All else is Stable-Baselines3's DQN. It explores with the
 exploration rate in the other episodes, and everywhere until ``learning_starts``. Unlike guided DIIQN's, its greedy
-episodes do not stop where a time limit cuts episodes, see :class:`~sb3_diiqn.common.leading.LedEpisodes`.
+episodes do not stop where a time limit cuts episodes, see :class:`~sb3_diiqn.exploration.selection.LedEpisodes`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from sb3_diiqn.common.guidance import GuidanceSettings
-from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
+from sb3_diiqn.exploration.guided import GuidanceSettings
+from sb3_diiqn.exploration.selection import ComparedReturns, LedEpisodes
 
 
 class GreedyEpisodesDQN(DQN):

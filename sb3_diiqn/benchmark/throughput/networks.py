@@ -12,8 +12,8 @@ import torch as th
 
 from sb3_diiqn.benchmark.throughput.measuring import timed
 from sb3_diiqn.benchmark.throughput.training import make_model
-from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.networks.inverse_dynamics import InverseDynamics
 
 
 class TimedInverseDynamics(InverseDynamics):

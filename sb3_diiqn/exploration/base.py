@@ -1,0 +1,95 @@
+"""What a guide is: somebody who chooses actions while the agent collects."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.expert.types import take
+
+
+class GuideActions(NamedTuple):
+    """What a guide would do in n environments."""
+
+    actions: np.ndarray
+    """``NO_ACTION`` where it knows none, shape (n,), int64."""
+    certain: np.ndarray
+    """Where its answer is worth more than that of another guide, shape (n,), bool."""
+
+
+class Guide(ABC):
+    """Chooses the actions of guided steps. One that keeps no memory between steps needs :meth:`act` only."""
+
+    @abstractmethod
+    def act(self, observations: Observations, environments: np.ndarray) -> GuideActions:
+        """
+        Choose actions.
+
+        :param observations: current observations as the replay buffer stores them, shape (n, ``*observation_shape``)
+        :param environments: the indices of their environments, shape (n,)
+        """
+
+    def explore(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """
+        Choose what to try where :meth:`act` knew no action. By default, chance decides.
+
+        :param environments: indices of environments, shape (n,)
+        :param drawn: actions drawn at random, shape (n,)
+        :return: shape (n,)
+        """
+        return drawn
+
+    def committed(self) -> np.ndarray:
+        """Tell which environments are in the middle of something that is to be finished, shape (n_envs,) or (1,), bool."""
+        return np.zeros(1, dtype=bool)
+
+    def release(self, environments: np.ndarray) -> None:
+        """
+        Forget what was going on in some environments.
+
+        :param environments: indices or mask of environments
+        """
+
+
+class FirstCertain(Guide):
+    """
+    Asks one guide, and a second one where the first is not certain. Where neither is, the first one's answer holds.
+
+    :param first: asked first, keeps no memory
+    :param second: asked where the first is not certain; what it has begun it finishes
+    """
+
+    def __init__(self, first: Guide, second: Guide) -> None:
+        self.first = first
+        self.second = second
+        # which environments were in the middle of something when an action was last chosen, shape (n_envs,), bool
+        self._begun = second.committed()
+
+    def act(self, observations: Observations, environments: np.ndarray) -> GuideActions:
+        """Choose actions, see :meth:`Guide.act`."""
+        actions, certain = self.first.act(observations, environments)
+        begun = self.committed()[environments]
+        # what was begun is finished, such as a bridge, and whether it led there is judged one step later
+        asked = np.flatnonzero(~certain | begun | self._begun[environments])
+        self._begun[environments] = begun
+        if len(asked):
+            instead = self.second.act(take(observations, asked), environments[asked])
+            actions[asked] = np.where(instead.certain, instead.actions, actions[asked])
+            certain[asked] |= instead.certain
+        return GuideActions(actions, certain)
+
+    def explore(self, environments: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Let the second guide choose what to try."""
+        return self.second.explore(environments, drawn)
+
+    def committed(self) -> np.ndarray:
+        """Tell where the second guide is in the middle of something, shape (n_envs,), bool."""
+        return self.second.committed()
+
+    def release(self, environments: np.ndarray) -> None:
+        """Forget what the second guide was doing in some environments."""
+        self.second.release(environments)
+        self._begun[environments] = False

@@ -1,0 +1,180 @@
+"""Who plays an episode: the guide, for as long as its episodes return more than the agent's own."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import erf, sqrt
+
+import numpy as np
+
+from sb3_diiqn.inference.settings import Seed
+
+
+class ComparedReturns:
+    """
+    The returns of the latest guide episodes, and of the agent's own.
+
+    Guide and agent both learn, so that what lies further back says nothing about them any more: it is forgotten also where no
+    newer ones of a kind have come in, and a guide that had a bad beginning is given another try. As long as all episodes ever
+    noted return the same, as in a task that nobody has solved yet, nothing is known; later it means that the two are equals.
+
+    :param window: how many episodes of each are compared
+    :param memory: how many episodes, of both together, are remembered
+    """
+
+    #: The guide is taken to be the better one as long as fewer episodes than this are known of either.
+    fewest = 5
+
+    def __init__(self, window: int = 15, memory: int = 500) -> None:
+        self._window = window
+        self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
+        self._have_differed = False
+        self._guide_is_better: float | None = None
+
+    def note(self, by_guide: bool, episode_return: float) -> None:
+        """
+        Note an episode that ended.
+
+        :param by_guide: whether the guide played it, else the agent
+        :param episode_return: sum of its rewards
+        """
+        self._episodes.append((by_guide, episode_return))
+        self._have_differed = self._have_differed or episode_return != self._episodes[0][1]
+        self._guide_is_better = self._compare()
+
+    def latest(self, by_guide: bool) -> np.ndarray:
+        """
+        Return the latest returns of one kind, the newest last, shape (n,).
+
+        :param by_guide: those of the guide, else the agent's own
+        """
+        return np.array([value for guides, value in self._episodes if guides == by_guide][-self._window :])
+
+    def guide_is_better(self) -> float:
+        """
+        Tell how probable it is that guide episodes return more in the mean; 1 as long as nothing is known.
+
+        The difference of the two means is taken to be normally distributed around the one that was seen, with the sum of their
+        squared standard errors as its variance.
+        """
+        return 1.0 if self._guide_is_better is None else self._guide_is_better
+
+    def guide_is_clearly_better(self) -> float:
+        """Tell how clearly the guide is better, in [0, 1]: 0 where it is an equal or worse, 1 where there is no doubt."""
+        return max(0.0, 2.0 * self.guide_is_better() - 1.0)
+
+    def are_known(self) -> bool:
+        """Tell whether there are enough episodes of both kinds to compare, and not all ever noted returned the same."""
+        return self._guide_is_better is not None
+
+    def statistics(self) -> dict[str, float]:
+        """Return the mean returns, as far as there are any, and how probable it is that the guide is better."""
+        returns = {"guide_return": self.latest(by_guide=True), "own_return": self.latest(by_guide=False)}
+        known = {name: float(np.mean(values)) for name, values in returns.items() if len(values)}
+        return {**known, "guide_is_better": self.guide_is_better()}
+
+    def _compare(self) -> float | None:
+        guides, own = self.latest(by_guide=True), self.latest(by_guide=False)
+        if min(len(guides), len(own)) < self.fewest or not self._have_differed:
+            return None
+        # before rounding errors of means and variances say otherwise
+        if np.ptp([*guides, *own]) == 0:
+            return 0.5
+        difference = guides.mean() - own.mean()
+        error = sqrt(guides.var(ddof=1) / len(guides) + own.var(ddof=1) / len(own))
+        if error == 0:
+            return float(difference > 0)
+        return 0.5 * (1 + erf(difference / error / sqrt(2)))
+
+
+class GuideEpisodes:
+    """
+    Draws which episodes the guide plays: a fraction of them, times how clearly it is better than the agent.
+
+    The fraction falls linearly to 0 over the training: where a guide stays just a little better, the agent would else never
+    have the episodes of its own that it learns most from. A guide that is an equal or worse, such as the clone of a bad expert,
+    has nothing left to play but a few episodes, which find out whether it has become better.
+
+    In some of its own episodes the agent may act greedily, and the guide is compared with these alone. Exploring costs return,
+    and a guide that does not explore would look better than an agent that has passed it; and where exploring ends episodes
+    early, greedy ones show the agent what comes later. Where a time limit cuts them, exploring has not, and an agent that
+    stands still, or hovers, until its time is up sees nothing new in greedy ones: as long as more than a tenth of its latest
+    own episodes were cut, it explores in all of them, and all are compared.
+
+    :param fraction: fraction of the episodes that a clearly better guide plays at the beginning, in [0, 1)
+    :param returns: what is known of the episodes until now
+    :param n_envs: number of environments
+    :param seed: seed of the draws
+    :param greedy_fraction: fraction of the agent's own episodes in which it acts greedily, in [0, 1); 0 compares all of its own
+    """
+
+    #: lower bound of how clearly the guide is better, so that a few of its episodes find out whether it has become so
+    least = 0.05
+    #: of so many of the agent's own episodes is counted how many were cut by a time limit
+    window = 15
+    #: where a larger fraction of these was cut, the agent does not act greedily
+    largest_cut_fraction = 0.1
+
+    def __init__(
+        self, fraction: float, returns: ComparedReturns, n_envs: int, seed: Seed = None, greedy_fraction: float = 0.0
+    ) -> None:
+        self.fraction = fraction
+        self.greedy_fraction = greedy_fraction
+        self.returns = returns
+        #: which environments are in an episode that the guide plays, shape (n_envs,), bool
+        self.guides = np.zeros(n_envs, dtype=bool)
+        #: which environments are in an episode in which the agent acts greedily, shape (n_envs,), bool
+        self.greedy = np.zeros(n_envs, dtype=bool)
+        self._return = np.zeros(n_envs)
+        self._own_were_cut: deque[bool] = deque(maxlen=self.window)
+        self._generator = np.random.default_rng(seed)
+
+    def restart(self) -> None:
+        """Forget the episodes that are under way: the environments are reset, and nobody knows what would have come of it."""
+        self.guides[:] = self.greedy[:] = False
+        self._return[:] = 0.0
+
+    def begin(self, starts: np.ndarray, progress_remaining: float) -> None:
+        """
+        Draw who plays the episodes that begin.
+
+        :param starts: whether each environment's episode begins, shape (n_envs,)
+        :param progress_remaining: how much of the training is still to come, in [0, 1]
+        """
+        if not starts.any():
+            return
+        rate = self.fraction * progress_remaining * max(self.returns.guide_is_clearly_better(), self.least)
+        self.guides = np.where(starts, self._generator.random(len(starts)) < rate, self.guides)
+        if self.greedy_fraction > 0:
+            self.greedy = np.where(starts, ~self.guides & self._draw_greedy(), self.greedy)
+
+    def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool, cut: np.ndarray | None = None) -> None:
+        """
+        Note a step of each environment.
+
+        :param rewards: rewards, not normalised, shape (n_envs,)
+        :param dones: whether each episode ended or was cut, shape (n_envs,)
+        :param count: whether episodes that end count; not before the guide has learned something
+        :param cut: whether each episode was cut by a time limit, shape (n_envs,), bool; None for none
+        """
+        self._return += rewards
+        for environment in np.flatnonzero(dones):
+            if count:
+                self._note_episode(int(environment), cut is not None and bool(cut[environment]))
+        self._return[dones] = 0.0
+
+    def _note_episode(self, environment: int, cut: bool) -> None:
+        by_guide = bool(self.guides[environment])
+        if not by_guide:
+            self._own_were_cut.append(cut)
+        if by_guide or self.greedy[environment] or self.greedy_fraction == 0 or self._are_cut():
+            self.returns.note(by_guide, float(self._return[environment]))
+
+    def _are_cut(self) -> bool:
+        """Tell whether the agent's own episodes are cut by a time limit of late; not as long as few are known."""
+        known = len(self._own_were_cut)
+        return known >= self.returns.fewest and sum(self._own_were_cut) > self.largest_cut_fraction * known
+
+    def _draw_greedy(self) -> np.ndarray:
+        """Draw where the agent would act greedily, shape (n_envs,), bool; nowhere while its episodes are cut."""
+        return (self._generator.random(len(self.guides)) < self.greedy_fraction) & (not self._are_cut())

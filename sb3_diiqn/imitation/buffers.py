@@ -1,0 +1,317 @@
+"""Replay buffers that match the agent's transitions with the expert's."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_diiqn.common.batch import Matches
+from sb3_diiqn.common.compatibility import NStepReplayBuffer
+from sb3_diiqn.common.types import TensorObservations
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.inference import NO_MATCH, AgentTransitions, ExpertKnowledge
+
+ExpertRewards = Literal["none", "recorded", "agent"]
+
+# making a generator takes longer than drawing a batch from it
+_TWIN = np.random.RandomState(0)
+
+
+class ExpertSamples(NamedTuple):
+    """Expert transitions of a batch: those whose confidence can be above zero, n <= batch size."""
+
+    rows: np.ndarray
+    """The row of the batch that each belongs to, shape (n,)."""
+    indices: np.ndarray
+    """Which expert transition each is, shape (n,)."""
+    observations: TensorObservations
+    """s_e, shape (n, ``*observation_shape``)."""
+    actions: th.Tensor
+    """a_e, shape (n, 1)."""
+    next_observations: TensorObservations
+    """s'_e, shape (n, ``*observation_shape``)."""
+    dones: th.Tensor
+    """Shape (n, 1)."""
+    rewards: th.Tensor
+    """Shape (n, 1)."""
+    steps: th.Tensor
+    """How many steps of the agent lie between s_e and s'_e, shape (n, 1)."""
+
+    @property
+    def matches(self) -> Matches:
+        """Which they are, and which of the agent's they were matched with."""
+        return Matches(self.rows, self.indices)
+
+
+class ImitationSamples(NamedTuple):
+    """A batch for one update."""
+
+    agent: ReplayBufferSamples | DictReplayBufferSamples
+    """The agent's transitions, as Stable-Baselines3 samples them."""
+    expert: ExpertSamples
+    """The expert's transitions that some of them were matched with."""
+
+
+def to_tensors(buffer: Any, observations: Observations, env: VecNormalize | None) -> TensorObservations:
+    """
+    Turn observations into what the networks are given for those of a replay buffer.
+
+    :param buffer: the replay buffer
+    :param observations: as the buffer stores them
+    :param env: to normalise observations
+    """
+    normalized = buffer._normalize_obs(observations, env)
+    if isinstance(normalized, dict):
+        return {key: buffer.to_torch(array) for key, array in normalized.items()}
+    tensor: th.Tensor = buffer.to_torch(normalized)
+    return tensor
+
+
+class ExpertMatchingMixin:
+    """
+    Makes a replay buffer of Stable-Baselines3 hold expert observation transitions. Put it before the buffer class.
+
+    The paper stores the tuple <s_a, a_a, s'_a, r, s_e, a_e, s'_e>; here the second half is one index, which is smaller, and
+    the action looked up when a batch is drawn is the newest inference.
+
+    :param knowledge: expert data and what has been learned about it
+    :param expert_rewards: reward of an expert transition: ``"none"``, what the agent itself got on the transition from which
+        the action was inferred; ``"recorded"``, what the expert data have; or ``"agent"``, what the agent got on the transition
+        that the expert's was matched with (the paper's tuple has this one reward)
+    """
+
+    # a long rollout is matched in portions, which bounds the memory for comparing
+    max_pending = 256
+    # so many stored ones are compared anew at once
+    matched_again_at_once = 1024
+
+    knowledge: ExpertKnowledge
+    expert_rewards: ExpertRewards
+    # of the host
+    buffer_size: int
+    n_envs: int
+    pos: int
+    observations: Any
+    next_observations: Any
+    actions: np.ndarray
+    rewards: np.ndarray
+    dones: np.ndarray
+    timeouts: np.ndarray
+
+    def __init__(self, *args: Any, knowledge: ExpertKnowledge, expert_rewards: ExpertRewards = "none", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.knowledge = knowledge
+        self.expert_rewards = expert_rewards
+        #: index of the expert transition that each stored transition was matched with, shape (buffer_size, n_envs)
+        self.expert_indices = np.full((self.buffer_size, self.n_envs), NO_MATCH, dtype=np.int32)
+        #: whether the action of each stored transition was the guide's, shape (buffer_size, n_envs)
+        self.guided = np.zeros((self.buffer_size, self.n_envs), dtype=bool)
+        self._n_pending = 0
+        self._drawn = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+    def add(self, *args: Any, **kwargs: Any) -> None:
+        """Store a transition of each environment; matching follows in batches, see :meth:`match_pending`."""
+        self.guided[self.pos] = False  # of what was stored there before
+        super().add(*args, **kwargs)  # type: ignore[misc]
+        self._n_pending += 1
+        if self._n_pending * self.n_envs >= self.max_pending or self._n_pending == self.buffer_size:
+            self.match_pending()
+
+    def note_guided(self, guided: np.ndarray) -> None:
+        """
+        Note which actions of the transitions that were stored last were the guide's.
+
+        :param guided: shape (n_envs,), bool
+        """
+        self.guided[self.pos - 1] = guided
+
+    def match_pending(self, at_least: int = 1) -> None:
+        """
+        Compare the transitions stored since the last time with the expert's.
+
+        :param at_least: leave it for later if there are fewer
+        """
+        if self._n_pending * self.n_envs < max(at_least, 1):
+            return
+        steps = np.arange(self.pos - self._n_pending, self.pos) % self.buffer_size
+        self._n_pending = 0
+        self._match(steps)
+
+    def match_again(self) -> None:
+        """Compare all stored transitions anew, the oldest first: the knowledge has come to compare by another distance."""
+        n_stored = self.size()  # type: ignore[attr-defined]
+        steps = np.arange(self.pos - n_stored, self.pos) % self.buffer_size
+        self._n_pending = 0
+        portion = max(self.matched_again_at_once // self.n_envs, 1)
+        for start in range(0, n_stored, portion):
+            self._match(steps[start : start + portion])
+
+    def reset(self) -> None:
+        """Empty the buffer; what was learned about the expert stays."""
+        super().reset()  # type: ignore[misc]
+        self.expert_indices[:] = NO_MATCH
+        self.guided[:] = False
+        self._n_pending = 0
+
+    def sample_with_expert(self, batch_size: int, env: VecNormalize | None = None) -> ImitationSamples:
+        """
+        Draw transitions exactly as the host class does, and the expert transitions that they were matched with.
+
+        :param batch_size: number of agent transitions
+        :param env: to normalise observations and rewards
+        """
+        agent = self.sample(batch_size, env=env)  # type: ignore[attr-defined]
+        # how many steps ago each was stored
+        age = (self.pos - 1 - self._drawn[0]) % self.buffer_size
+        if age.min() < self._n_pending:
+            self.match_pending()
+        return ImitationSamples(agent, self._expert_samples(*self._drawn, env))
+
+    def drawn_steps(self, env: VecNormalize | None = None) -> tuple[TensorObservations, th.Tensor, TensorObservations]:
+        """
+        Return the last drawn transitions as single steps, also where the batch has n-step returns.
+
+        :param env: to normalise observations
+        :return: observations, actions of shape (n, 1), next observations
+        """
+        steps, envs = self._drawn
+
+        def drawn(arrays: Any) -> TensorObservations:
+            if isinstance(arrays, dict):
+                return self._to_tensors({key: array[steps, envs] for key, array in arrays.items()}, env)
+            return self._to_tensors(arrays[steps, envs], env)
+
+        actions = self.to_torch(self.actions[steps, envs]).long()  # type: ignore[attr-defined]
+        return drawn(self.observations), actions, drawn(self.next_observations)
+
+    def drawn_guided(self) -> th.Tensor:
+        """Tell which actions of the last drawn transitions were the guide's, shape (n,), bool."""
+        return self.to_torch(self.guided[self._drawn])  # type: ignore[attr-defined, no-any-return]
+
+    def expert_tensors(
+        self, indices: np.ndarray, env: VecNormalize | None = None
+    ) -> tuple[TensorObservations, TensorObservations]:
+        """
+        Return s_e and s'_e of expert transitions as the networks have them.
+
+        :param indices: expert transitions, shape (n,)
+        :param env: to normalise observations
+        """
+        expert = self.knowledge.expert
+        return self._to_tensors(expert.current(indices), env), self._to_tensors(expert.next(indices), env)
+
+    def recorded_outcomes(self, indices: np.ndarray, env: VecNormalize | None = None) -> tuple[th.Tensor, th.Tensor]:
+        """
+        Return the recorded rewards of expert transitions, and whether they really ended an episode.
+
+        :param indices: expert transitions, shape (n,)
+        :param env: to normalise rewards
+        :return: both of shape (n, 1)
+        """
+        rewards, dones = self._recorded(indices)
+        return self._column(self._normalize_reward(rewards, env)), self._column(dones)  # type: ignore[attr-defined]
+
+    def matched_share(self) -> float:
+        """Share of the stored transitions that were matched with an expert transition."""
+        n_stored = self.size()  # type: ignore[attr-defined]
+        return float((self.expert_indices[:n_stored] != NO_MATCH).mean()) if n_stored else 0.0
+
+    def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> Any:
+        self._drawn = (batch_inds, self._environments_to_be_drawn(len(batch_inds)))
+        return super()._get_samples(batch_inds, env=env)  # type: ignore[misc]
+
+    def _environments_to_be_drawn(self, n_samples: int) -> np.ndarray:
+        """Foresee the environments that the host will draw and not tell, with a copy of its generator."""
+        if self.n_envs == 1:
+            return np.zeros(n_samples, dtype=np.int64)
+        _TWIN.set_state(np.random.get_state())  # noqa: NPY002 - it is the host's generator
+        return _TWIN.randint(0, high=self.n_envs, size=(n_samples,))
+
+    def _expert_samples(self, steps: np.ndarray, envs: np.ndarray, env: VecNormalize | None) -> ExpertSamples:
+        indices = self.expert_indices[steps, envs].astype(np.int64)
+        rows = np.flatnonzero(self.knowledge.usable(indices))
+        indices = indices[rows]
+        expert = self.knowledge.transitions(indices)
+        rewards, dones = expert.rewards, expert.terminals
+        if self.expert_rewards != "none":
+            instead_rewards, instead_dones = self._other_rewards(indices, steps[rows], envs[rows])
+            # a bridge has its own
+            bridged = self.knowledge.bridged(indices)
+            rewards, dones = np.where(bridged, rewards, instead_rewards), np.where(bridged, dones, instead_dones)
+        return ExpertSamples(
+            rows,
+            indices,
+            self._to_tensors(expert.observations, env),
+            self._column(expert.actions),
+            self._to_tensors(expert.next_observations, env),
+            self._column(dones),
+            self._column(self._normalize_reward(rewards, env)),  # type: ignore[attr-defined]
+            self._column(expert.steps),
+        )
+
+    def _other_rewards(self, indices: np.ndarray, steps: np.ndarray, envs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.expert_rewards == "agent":
+            return self.rewards[steps, envs], self.dones[steps, envs] * (1 - self.timeouts[steps, envs])
+        return self._recorded(indices)
+
+    def _recorded(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        expert: Any = self.knowledge.expert
+        return expert.rewards[indices], expert.terminals[indices].astype(np.float32)
+
+    def _match(self, steps: np.ndarray) -> None:
+        matches = self.knowledge.observe(self._agent_transitions(steps))
+        self.expert_indices[steps] = matches.reshape(len(steps), self.n_envs)
+
+    def _agent_transitions(self, steps: np.ndarray) -> AgentTransitions:
+        def flat(array: np.ndarray) -> np.ndarray:
+            return np.asarray(array[steps].reshape(-1, *array.shape[2:]))
+
+        def flat_observations(arrays: Any) -> Observations:
+            return {key: flat(array) for key, array in arrays.items()} if isinstance(arrays, dict) else flat(arrays)
+
+        dones, timeouts = flat(self.dones), flat(self.timeouts)
+        return AgentTransitions(
+            flat_observations(self.observations),
+            flat_observations(self.next_observations),
+            flat(self.actions)[:, 0],
+            flat(self.rewards),
+            dones * (1 - timeouts),
+            dones,
+        )
+
+    def _to_tensors(self, observations: Observations, env: VecNormalize | None) -> TensorObservations:
+        return to_tensors(self, observations, env)
+
+    def _column(self, values: np.ndarray) -> th.Tensor:
+        return self.to_torch(values.reshape(-1, 1))  # type: ignore[attr-defined, no-any-return]
+
+
+class ExpertReplayBuffer(ExpertMatchingMixin, ReplayBuffer):
+    """Replay buffer with expert observation transitions, see :class:`ExpertMatchingMixin`."""
+
+
+class ExpertDictReplayBuffer(ExpertMatchingMixin, DictReplayBuffer):
+    """Replay buffer for Dict observations with expert observation transitions, see :class:`ExpertMatchingMixin`."""
+
+
+#: The buffer with expert transitions for each replay buffer class of Stable-Baselines3.
+EXPERT_BUFFERS: dict[type[ReplayBuffer] | None, type[ReplayBuffer]] = {
+    ReplayBuffer: ExpertReplayBuffer,
+    DictReplayBuffer: ExpertDictReplayBuffer,
+}
+
+if NStepReplayBuffer is not None:
+
+    class ExpertNStepReplayBuffer(ExpertMatchingMixin, NStepReplayBuffer):  # type: ignore[misc, valid-type]
+        """
+        Replay buffer for n-step returns with expert observation transitions, see :class:`ExpertMatchingMixin`.
+
+        The agent's half of a batch has n-step returns; the expert's is one step.
+        """
+
+    EXPERT_BUFFERS[NStepReplayBuffer] = ExpertNStepReplayBuffer

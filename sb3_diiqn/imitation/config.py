@@ -1,0 +1,162 @@
+"""The arguments of the algorithms, checked, and what follows from the expert data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+
+from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.expert import ExpertObservations, Observations
+from sb3_diiqn.expert.types import arrays_of, take
+from sb3_diiqn.exploration import Guide
+from sb3_diiqn.imitation.action_inference import ActionInference, NearestInference, NetworkInference
+from sb3_diiqn.imitation.buffers import ExpertRewards
+from sb3_diiqn.imitation.context import Context
+from sb3_diiqn.inference import InferenceSettings
+from sb3_diiqn.inference.rows import distinct
+from sb3_diiqn.inference.settings import is_in, require
+from sb3_diiqn.losses.large_margin import Margin
+
+Inference = str | Callable[[Context], ActionInference]
+GuideChoice = str | Callable[[Context], Guide]
+Settings = TypeVar("Settings")
+
+#: Action inference by name.
+INFERENCES: dict[str, Callable[[Context], ActionInference]] = {
+    "nearest": NearestInference,
+    "inverse_dynamics": NetworkInference,
+}
+#: Guides by name.
+GUIDES = ("matching", "clone", "both", "none")
+
+#: The published method: ``DIIQN(..., **PAPER)``.
+PAPER: dict[str, Any] = {"inference": "nearest", "guide": "none", "imitation_coef": 0.0}
+
+#: err_max where a network infers actions, too: then only an equal transition is believed, but for rounding. Of float vectors
+#: the nearest is soon near enough, and of another action or with another reward all the same: a step is small against states.
+MAX_INFERENCE_ERROR_BESIDE_A_NETWORK = 1e-4
+
+
+@dataclass(frozen=True)
+class Habits:
+    """
+    What depends on whether the expert's states repeat.
+
+    :param inference: the default of the argument
+    :param guide: the default of the argument
+    :param exploration_fraction: fraction of the exploratory steps that are guided
+    :param greedy_fraction: fraction of the agent's own episodes in which it acts greedily
+    :param shortest: whether the guide takes the shortest way that it knows, instead of going on step by step
+    :param imitate_guide: whether the agent imitates what the guide did in its own transitions, too
+    """
+
+    inference: str
+    guide: str
+    exploration_fraction: float
+    greedy_fraction: float
+    shortest: bool
+    imitate_guide: bool
+
+
+#: Where states repeat, what was inferred from a single transition holds, and matching finds the way.
+WHERE_STATES_REPEAT = Habits("nearest", "matching", 0.5, 0.0, shortest=True, imitate_guide=True)
+#: Elsewhere networks generalise, and a clone of the expert has an answer everywhere.
+WHERE_STATES_VARY = Habits("inverse_dynamics", "both", 0.8, 0.5, shortest=False, imitate_guide=False)
+
+#: States repeat where there are at most so many different ones ...
+MOST_REPEATING_STATES = 500
+#: ... and each was seen so often on average.
+FEWEST_VISITS = 4
+
+
+def states_repeat(expert: ExpertObservations) -> bool:
+    """
+    Tell whether the expert came to few states again and again, as in a maze.
+
+    :param expert: the expert data
+    """
+    # of many large observations the first ones already tell
+    first = take(expert.observations, slice(FEWEST_VISITS * MOST_REPEATING_STATES))
+    if _count_distinct(first) > MOST_REPEATING_STATES:
+        return False
+    n_states = _count_distinct(expert.observations)
+    return n_states <= MOST_REPEATING_STATES and expert.n_observations >= FEWEST_VISITS * n_states
+
+
+def _count_distinct(observations: Observations) -> int:
+    numbers = [distinct(array.reshape(len(array), -1))[1] for array in arrays_of(observations).values()]
+    return len(np.unique(np.stack(numbers, axis=1), axis=0))
+
+
+@dataclass(frozen=True)
+class ImitationConfig:
+    """
+    The arguments that say how the expert is learned from, see :class:`~sb3_diiqn.DIIQN`.
+
+    :raises ConfigurationError: if one is out of range
+    """
+
+    inference: Inference
+    guide: GuideChoice
+    guide_fraction: float
+    imitation_coef: float
+    margin: Margin
+    expert_rewards: ExpertRewards
+    matching_kwargs: Mapping[str, Any] | None
+
+    def __post_init__(self) -> None:
+        known = self.inference == "auto" or callable(self.inference) or self.inference in INFERENCES
+        require(known, "inference", self.inference, f"'auto', {_listed(INFERENCES)}, or a class that takes a Context")
+        known = self.guide == "auto" or callable(self.guide) or self.guide in GUIDES
+        require(known, "guide", self.guide, f"'auto', {_listed(GUIDES)}, or a class that takes a Context")
+        fraction = is_in(self.guide_fraction, 0, 1) and self.guide_fraction < 1
+        require(fraction, "guide_fraction", self.guide_fraction, "at least 0 and below 1: the agent must act, too")
+        require(is_in(self.imitation_coef, 0), "imitation_coef", self.imitation_coef, "at least 0")
+        require(self.margin == "auto" or is_in(self.margin, 1e-12), "margin", self.margin, "positive, or 'auto'")
+        rewards = get_args(ExpertRewards)
+        require(self.expert_rewards in rewards, "expert_rewards", self.expert_rewards, f"one of {_listed(rewards)}")
+        self.matching()
+
+    def completed(self, habits: Habits) -> ImitationConfig:
+        """
+        Replace ``"auto"``.
+
+        :param habits: what depends on the expert data
+        """
+        chosen = {name: getattr(self, name) for name in (field.name for field in fields(self))}
+        for name in ("inference", "guide"):
+            if chosen[name] == "auto":
+                chosen[name] = getattr(habits, name)
+        return ImitationConfig(**chosen)
+
+    def matching(self) -> InferenceSettings:
+        """Make the settings of inference and confidence."""
+        given = dict(self.matching_kwargs or {})
+        if "max_inference_error" not in given and self.inference != "nearest":
+            given["max_inference_error"] = MAX_INFERENCE_ERROR_BESIDE_A_NETWORK
+        return settings_from(InferenceSettings, "matching_kwargs", given)
+
+
+def settings_from(settings_class: type[Settings], name: str, given: Mapping[str, Any] | None) -> Settings:
+    """
+    Make settings of an argument that is a dictionary.
+
+    :param settings_class: a dataclass
+    :param name: name of the argument
+    :param given: its value
+    :raises ConfigurationError: if it is no dictionary, has a key that the settings do not have, or a value that is out of range
+    """
+    known = [field.name for field in fields(settings_class)]  # type: ignore[arg-type]
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigurationError(f"{name}={given!r}: it must be a dictionary, or None")
+    for key in given or {}:
+        if key not in known:
+            raise ConfigurationError(f"{name} has the key {key!r}: it may have {_listed(known)}")
+    return settings_class(**(given or {}))
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(repr, names))

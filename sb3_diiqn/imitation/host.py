@@ -1,0 +1,369 @@
+"""The one mixin: gives an algorithm of Stable-Baselines3 a learner, and forwards the hooks to it."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.preprocessing import get_obs_shape
+from stable_baselines3.common.save_util import load_from_zip_file
+from stable_baselines3.common.type_aliases import MaybeCallback
+
+from sb3_diiqn.common.batch import Batch, TDOutput
+from sb3_diiqn.common.compatibility import NStepReplayBuffer, is_of_the_hosts, with_fused_optimizer
+from sb3_diiqn.common.gradients import clip_gradients
+from sb3_diiqn.common.prepared_learning import PreparedLearning
+from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
+from sb3_diiqn.expert import ExpertObservations, Observations
+from sb3_diiqn.exploration import MatchingGuide
+from sb3_diiqn.imitation.buffers import EXPERT_BUFFERS, ExpertMatchingMixin
+from sb3_diiqn.imitation.callbacks import with_confidence_callback
+from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, Habits, ImitationConfig, states_repeat
+from sb3_diiqn.imitation.learner import Learner, LearnerState
+from sb3_diiqn.imitation.persistence import ExpertData, ExpertMemory, index_cache_path
+from sb3_diiqn.inference import ExpertKnowledge
+from sb3_diiqn.inference.settings import Seed, require
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm as _Algorithm
+else:
+    _Algorithm = object
+
+#: Prefix of the auxiliary networks' names among a model's parameters.
+PREFIX = "imitation."
+
+
+class ImplicitImitation(PreparedLearning, _Algorithm):
+    """
+    Mixin that gives an off-policy algorithm with discrete actions expert data and a learner. Put it before the algorithm class.
+
+    The host class supplies :meth:`td_losses`, and calls :meth:`_set_imitation_arguments` in its constructor, before its own
+    :meth:`_setup_model`. Without expert data nothing of the host's behaviour changes.
+    """
+
+    #: follows matching expert transitions
+    matching_guide: type[MatchingGuide] = MatchingGuide
+    #: what depends on the expert data
+    where_states_repeat: Habits = WHERE_STATES_REPEAT
+    where_states_vary: Habits = WHERE_STATES_VARY
+
+    learner: Learner | None
+    max_grad_norm: float
+
+    def _set_imitation_arguments(self, expert_data: ExpertData, **arguments: Any) -> None:
+        """
+        Keep the arguments under their own names, from where :meth:`_setup_model` takes them, also after loading.
+
+        :param expert_data: the expert data, a path to it, or None
+        :param arguments: the fields of :class:`~sb3_diiqn.imitation.config.ImitationConfig`
+        """
+        self.expert_data = expert_data
+        self._imitation_arguments = tuple(arguments)
+        for name, value in arguments.items():
+            setattr(self, name, value)
+        self.learner = None
+        # saved with the model
+        self._expert_memory = ExpertMemory()
+        self._learner_state = LearnerState()
+        #: what takes the place of a seed where there is none
+        self._drawn_seed: int | None = None
+        self._expert: ExpertObservations | None = None
+        # of auxiliary networks that a model without its expert data cannot build
+        self._kept_parameters: dict[str, Any] = {}
+
+    @property
+    def expert(self) -> ExpertObservations | None:
+        """The expert data as the environment's observation space has them, None if there are none."""
+        return self._expert
+
+    @property
+    def knowledge(self) -> ExpertKnowledge | None:
+        """What has been learned about the expert so far, None without expert data."""
+        return self.replay_buffer.knowledge if isinstance(self.replay_buffer, ExpertMatchingMixin) else None
+
+    # --- setting up -------------------------------------------------------------------------------------------------
+
+    def _setup_model(self) -> None:
+        config = ImitationConfig(**{name: getattr(self, name) for name in self._imitation_arguments})
+        self._expert = self._expert_memory.read(self.expert_data, self.observation_space, self.env)
+        if self._expert is None:
+            super()._setup_model()
+            return
+        habits = self.where_states_repeat if states_repeat(self._expert) else self.where_states_vary
+        config = config.completed(habits)
+        self._refuse_impossible_combinations(config)
+        users_class, users_kwargs = self.replay_buffer_class, self.policy_kwargs
+        # the host builds a buffer only where there is none
+        self.replay_buffer = self._make_expert_buffer(config, self._expert)
+        self.policy_kwargs = with_fused_optimizer(users_kwargs, self.policy_class)
+        super()._setup_model()
+        self.replay_buffer_class, self.policy_kwargs = users_class, users_kwargs
+        self.learner = Learner(self, config, habits, self.matching_guide, self._learner_state)
+
+    def _refuse_impossible_combinations(self, config: ImitationConfig) -> None:
+        if config.expert_rewards == "recorded" and self._expert is not None and self._expert.rewards is None:
+            raise ConfigurationError("expert_rewards='recorded': the expert data has no rewards; use 'none'")
+        if self.optimize_memory_usage or self.replay_buffer_kwargs.get("optimize_memory_usage"):
+            raise ConfigurationError("optimize_memory_usage=True does not work with expert data: leave it False")
+        if self.replay_buffer_class is not None and self.replay_buffer_class not in EXPERT_BUFFERS:
+            raise ConfigurationError(
+                f"replay_buffer_class={self.replay_buffer_class.__name__}: expert data needs a replay buffer of its own; "
+                "leave replay_buffer_class=None, or expert_data=None"
+            )
+        if self._own_n_steps() > 1 and isinstance(self.observation_space, spaces.Dict):
+            raise ConfigurationError(f"n_steps={self.n_steps}: Dict observations have no n-step returns; use n_steps=1")
+        alone = self.batch_size == 1 and config.inference != "nearest"
+        require(not alone, "batch_size", self.batch_size, "at least 2 with a network as inference, which normalises batches")
+
+    def _own_n_steps(self) -> int:
+        """Return the steps of the n-step return; a replay buffer class that the user chose has its own arguments for them."""
+        return int(getattr(self, "n_steps", 1)) if self.replay_buffer_class is None else 1
+
+    def _make_expert_buffer(self, config: ImitationConfig, expert: ExpertObservations) -> ReplayBuffer:
+        chosen, arguments = self.replay_buffer_class, dict(self.replay_buffer_kwargs)
+        if self._own_n_steps() > 1:
+            chosen = NStepReplayBuffer
+            arguments.update(n_steps=self.n_steps, gamma=self.gamma)
+        elif chosen is None:
+            chosen = DictReplayBuffer if isinstance(self.observation_space, spaces.Dict) else ReplayBuffer
+        buffer_class: Any = EXPERT_BUFFERS[chosen]
+        buffer: ReplayBuffer = buffer_class(
+            self.buffer_size,
+            self.observation_space,
+            self.action_space,
+            device=self.device,
+            n_envs=self.n_envs,
+            knowledge=self._make_knowledge(config, expert),
+            expert_rewards=config.expert_rewards,
+            **arguments,
+        )
+        return buffer
+
+    def _make_knowledge(self, config: ImitationConfig, expert: ExpertObservations) -> ExpertKnowledge:
+        cache = index_cache_path(self.expert_data)
+        return ExpertKnowledge(expert, self.observation_space, config.matching(), self.stream_seed(0), cache)
+
+    def stream_seed(self, stream: int) -> Seed:
+        """
+        Make the seed of one of several independent generators, without one of the user's from the global generator.
+
+        :param stream: which
+        """
+        if self.seed is None and self._expert is not None and self._drawn_seed is None:
+            self._drawn_seed = int(np.random.randint(2**31 - 1))  # noqa: NPY002 - the host's generator
+        seed = self._drawn_seed if self.seed is None else self.seed
+        return None if seed is None else [seed, stream]
+
+    # --- learning ---------------------------------------------------------------------------------------------------
+
+    def td_losses(self, batch: Batch) -> TDOutput:
+        """
+        Compute Q-values and the temporal-difference loss of each transition.
+
+        :param batch: n transitions with m observations
+        """
+        raise NotImplementedError
+
+    def optimize(self, loss: th.Tensor) -> None:
+        """
+        Make one step of gradient descent, with the host's optimizer.
+
+        :param loss: shape ()
+        """
+        optimizer = self.policy.optimizer
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        # as zero_grad does, without the profiler's hooks
+        for parameter in parameters:
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip_gradients(parameters, self.max_grad_norm)
+        optimizer.step()
+
+    def train(self, gradient_steps: int, batch_size: int = 100) -> None:
+        """
+        Update the network, and learn from the expert.
+
+        :param gradient_steps: number of updates
+        :param batch_size: number of agent transitions per update
+        """
+        if self.learner is None:
+            super().train(gradient_steps, batch_size)
+            return
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        losses = [self.learner.update(batch_size, self._current_progress_remaining) for _ in range(gradient_steps)]
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/loss", np.mean(losses))
+
+    def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
+        if self.learner is None:
+            self._expert_memory.require(self.expert_data)
+
+    def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
+        if self.learner is not None:
+            callback = with_confidence_callback(callback)
+        return super()._init_callback(callback, progress_bar)
+
+    # --- collecting -------------------------------------------------------------------------------------------------
+
+    def _setup_learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        reset_num_timesteps: bool = True,
+        tb_log_name: str = "run",
+        progress_bar: bool = False,
+    ) -> tuple[int, BaseCallback]:
+        exploration = None if self.learner is None else self.learner.exploration
+        # where the host resets the environments, in the middle of episodes
+        if exploration is not None and (reset_num_timesteps or self._last_obs is None):
+            exploration.restart()
+        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.learner is None:
+            return super()._sample_action(learning_starts, action_noise, n_envs)
+        exploration = self.learner.exploration
+        warming_up = self.num_timesteps < learning_starts
+        rate = 1.0 if warming_up else self.exploration_rate
+        unguided = rate if exploration is None else exploration.remaining_exploration_rate(rate)
+        explores = warming_up or np.random.rand() < unguided  # noqa: NPY002 - the host's generator
+        actions = self._random_actions(n_envs) if explores else self._greedy_actions()
+        if exploration is not None:
+            remaining = self._current_progress_remaining
+            actions = exploration.override(actions, self._current_observations(), rate, remaining)
+            # those that do not explore are greedy already
+            if explores and not warming_up and (greedy := exploration.greedy()).any():
+                actions = np.where(greedy, self._greedy_actions(), actions)
+        return actions, actions
+
+    def _greedy_actions(self) -> np.ndarray:
+        """Choose as the host does, but do not walk through all modules to turn training off, unless somebody chooses anew."""
+        if not (is_of_the_hosts(type(self).predict) and is_of_the_hosts(type(self.policy).predict)):
+            return np.asarray(self.predict(self._last_obs, deterministic=True)[0]).reshape(-1)
+        if self.policy.training:
+            self.policy.set_training_mode(False)
+        with th.no_grad():
+            observations, _ = self.policy.obs_to_tensor(self._last_obs)
+            return np.asarray(self.policy._predict(observations, deterministic=False).cpu().numpy()).reshape(-1)
+
+    def _random_actions(self, n_envs: int) -> np.ndarray:
+        return np.array([self.action_space.sample() for _ in range(n_envs)])
+
+    def _current_observations(self) -> Observations:
+        """Return the observations to act on as the replay buffer stores them: not normalised, discrete ones as columns."""
+        observations: Any = self._last_obs if self._vec_normalize_env is None else self._last_original_obs
+        if isinstance(self.observation_space, spaces.Dict):
+            shapes = {key: get_obs_shape(space) for key, space in self.observation_space.spaces.items()}
+            return {key: observations[key].reshape(-1, *shape) for key, shape in shapes.items()}
+        return np.asarray(observations).reshape(-1, *get_obs_shape(self.observation_space))
+
+    def _store_transition(
+        self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: np.ndarray, dones: np.ndarray, infos: Any
+    ) -> None:
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        exploration = None if self.learner is None else self.learner.exploration
+        if exploration is not None:
+            replay_buffer.note_guided(exploration.has_chosen)
+            rewards = reward if self._vec_normalize_env is None else self._vec_normalize_env.get_original_reward()
+            cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
+            # in a second training the agent acts at random at first, too
+            has_learned = self._n_updates > 0 and self.num_timesteps >= self.learning_starts
+            exploration.note_step(rewards, dones, has_learned=has_learned, cut=cut)
+
+    # --- what the callback asks for ---------------------------------------------------------------------------------
+
+    def update_confidence(self, at_least: int = 1) -> None:
+        """
+        Match and infer with everything that the agent has experienced so far.
+
+        :param at_least: leave it for later if there are fewer new transitions
+        """
+        if self.learner is not None:
+            self.learner.match(at_least)
+
+    def expert_statistics(self) -> dict[str, float]:
+        """Summarise what was learned about the expert; the confidence since the last call. See :class:`ConfidenceCallback`."""
+        return {} if self.learner is None else self.learner.statistics()
+
+    # --- saving and loading -----------------------------------------------------------------------------------------
+
+    def _excluded_save_params(self) -> list[str]:
+        excluded = [*super()._excluded_save_params(), "_expert", "learner", "_drawn_seed", "_kept_parameters"]
+        return [*excluded, "expert_data"] if isinstance(self.expert_data, ExpertObservations) else excluded
+
+    def get_parameters(self) -> dict[str, dict]:
+        """Return the parameters of the policy, as the host does, and those of the auxiliary networks."""
+        return {**super().get_parameters(), **self._kept_parameters, **self._auxiliary_parameters()}
+
+    def _auxiliary_parameters(self) -> dict[str, dict]:
+        networks = {} if self.learner is None else self.learner.networks
+        states = {f"{PREFIX}{name}": network.state_dict() for name, network in networks.items()}
+        return states | {f"{PREFIX}{name}.optimizer": network.optimizer.state_dict() for name, network in networks.items()}
+
+    def set_parameters(
+        self, load_path_or_dict: str | dict[str, Any], exact_match: bool = True, device: th.device | str = "auto"
+    ) -> None:
+        """
+        Load parameters; an auxiliary network that is not among them, or that they do not fit, stays as it is.
+
+        :param load_path_or_dict: see Stable-Baselines3
+        :param exact_match: see Stable-Baselines3
+        :param device: see Stable-Baselines3
+        """
+        given: Any = load_path_or_dict
+        if not isinstance(given, dict):
+            _, given, _ = load_from_zip_file(given, device=device, load_data=False)
+        auxiliary = {name: state for name, state in given.items() if name.startswith(PREFIX)}
+        super().set_parameters({name: given[name] for name in given if name not in auxiliary}, exact_match, device)
+        if self.learner is None:
+            self._kept_parameters = auxiliary
+            return
+        for name, network in self.learner.networks.items():
+            network.load_if_fitting(auxiliary.get(f"{PREFIX}{name}"), auxiliary.get(f"{PREFIX}{name}.optimizer"), name)
+        if not all(network.has_learned for network in self.learner.networks.values()):
+            # in a loaded model, one that the file does not have
+            self._learner_state.n_updates = 0
+
+    def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
+        """
+        Load a replay buffer, and with it what was learned about the expert.
+
+        :param path: file that ``save_replay_buffer`` wrote
+        :param truncate_last_traj: see Stable-Baselines3
+        :raises ExpertDataError: if it was saved with other expert data than the model has, or one of the two has none
+        """
+        own = self.replay_buffer
+        super().load_replay_buffer(path, truncate_last_traj)
+        try:
+            self._complete_restored_buffer(own)
+        except ExpertDataError:
+            self.replay_buffer = own
+            raise
+
+    def _complete_restored_buffer(self, own: Any) -> None:
+        restored: Any = self.replay_buffer
+        if isinstance(own, ExpertMatchingMixin) and isinstance(restored, ExpertMatchingMixin):
+            knowledge = own.knowledge
+            comparable = knowledge.compares_like(restored.knowledge)
+            knowledge.adopt(restored.knowledge)
+            # the learner holds on to its own
+            restored.knowledge, restored.expert_rewards = knowledge, own.expert_rewards
+            if not comparable:
+                restored.match_again()
+            if self.learner is not None and self.learner.exploration is not None:
+                self.learner.exploration.restart()
+        elif isinstance(own, ExpertMatchingMixin):
+            raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")
+        elif isinstance(restored, ExpertMatchingMixin):
+            raise ExpertDataError("the replay buffer was saved with expert data: give the model the same, expert_data=...")

@@ -1,0 +1,317 @@
+"""The learner: owns the strategies, and makes an update of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.vec_env import VecNormalize
+
+from sb3_diiqn.common.batch import Batch, TDOutput, Transitions, make_batch
+from sb3_diiqn.expert import Observations
+from sb3_diiqn.exploration import (
+    CloneGuide,
+    ComparedReturns,
+    FirstCertain,
+    Guide,
+    GuidedExploration,
+    GuideEpisodes,
+    MatchingGuide,
+)
+from sb3_diiqn.imitation.action_inference import ActionInference
+from sb3_diiqn.imitation.buffers import ImitationSamples, to_tensors
+from sb3_diiqn.imitation.config import INFERENCES, Habits, ImitationConfig
+from sb3_diiqn.imitation.context import Context
+from sb3_diiqn.imitation.learned_metric import LearnedMetric
+from sb3_diiqn.imitation.sampling import ExpertSampler
+from sb3_diiqn.inference import ActionEstimates, ExpertKnowledge
+from sb3_diiqn.inference.metrics import LEARNED
+from sb3_diiqn.inference.settings import Seed
+from sb3_diiqn.losses import (
+    ConfidenceWeighted,
+    ExpertLoss,
+    ExpertTD,
+    FadingWeight,
+    ImitateExpert,
+    ImitateGuide,
+    make_margin,
+)
+from sb3_diiqn.networks import ClonedPolicy, ObservationNetwork
+from sb3_diiqn.networks.base import network_of
+
+
+@dataclass
+class LearnerState:
+    """What a saved model keeps of the learner, beside the parameters of its networks."""
+
+    #: how many updates were made since the networks began to learn
+    n_updates: int = 0
+    #: what is known of the guide holds after loading, too
+    returns: ComparedReturns = field(default_factory=ComparedReturns)
+
+
+class Host(Protocol):
+    """What an algorithm of Stable-Baselines3 supplies."""
+
+    gamma: float
+    policy: Any
+    device: Any
+    n_envs: int
+    batch_size: int
+    observation_space: Any
+    action_space: Any
+    replay_buffer: Any
+    _vec_normalize_env: VecNormalize | None
+
+    def td_losses(self, batch: Batch) -> TDOutput:
+        """
+        Compute Q-values and temporal-difference losses.
+
+        :param batch: n transitions with m observations
+        """
+        ...
+
+    def optimize(self, loss: th.Tensor) -> None:
+        """
+        Make one step of gradient descent.
+
+        :param loss: shape ()
+        """
+        ...
+
+    def stream_seed(self, stream: int) -> Seed:
+        """
+        Make the seed of one of several independent generators.
+
+        :param stream: which
+        """
+        ...
+
+
+class Learner:
+    """
+    Learns from the expert for a host.
+
+    :param host: an algorithm of Stable-Baselines3, which has a replay buffer that knows the expert data
+    :param config: what the user asks for, completed
+    :param habits: what depends on the expert data
+    :param matching_guide: the guide that follows matching transitions
+    :param state: what is known from before
+    """
+
+    #: the networks learn in every update at first, after n updates in one of n / ``warm_up``, and at least in one of
+    #: ``longest_interval``: there is less and less that is new to them
+    warm_up = 1000
+    longest_interval = 64
+    #: expert transitions that the clone learns from at once
+    clone_batch_size = 128
+
+    def __init__(
+        self,
+        host: Host,
+        config: ImitationConfig,
+        habits: Habits,
+        matching_guide: type[MatchingGuide],
+        state: LearnerState,
+    ) -> None:
+        self.host = host
+        self.config = config
+        self.habits = habits
+        self.state = state
+        context = self._context()
+        self.inference = self._make_inference(context)
+        self.clone = self._make_clone(context) if config.guide in {"clone", "both"} else None
+        learned = config.matching().similarity_metric == LEARNED
+        self.metric = LearnedMetric(context) if learned else None
+        self.exploration = self._make_exploration(context, matching_guide)
+        self.confidence_loss = ConfidenceWeighted(context.knowledge)
+        self.losses = self._make_losses()
+        generator = np.random.default_rng(host.stream_seed(3))
+        self.sampler = ExpertSampler(host, self.inference, generator, config.expert_rewards == "recorded")
+
+    # --- learning ---------------------------------------------------------------------------------------------------
+
+    def update(self, batch_size: int, progress_remaining: float) -> float:
+        """
+        Make one update: the agent's temporal-difference loss, and what the expert adds to it.
+
+        :param batch_size: number of the agent's transitions
+        :param progress_remaining: how much of the training is still to come, in [0, 1]
+        :return: the loss
+        """
+        batch = self._batch(batch_size, progress_remaining)
+        loss = self._loss(batch, self.host.td_losses(batch), progress_remaining)
+        self.knowledge.count_training(batch.matches.indices)
+        self.host.optimize(loss)
+        self._train_networks()
+        return float(loss.item())
+
+    def _loss(self, batch: Batch, td: TDOutput, progress_remaining: float) -> th.Tensor:
+        loss = td.losses[batch.agent].mean()
+        for term in self.losses:
+            loss = loss + term(batch, td, progress_remaining)
+        return loss
+
+    def _batch(self, batch_size: int, progress_remaining: float) -> Batch:
+        env, buffer = self.host._vec_normalize_env, self.host.replay_buffer
+        drawn: ImitationSamples = buffer.sample_with_expert(batch_size, env=env)
+        wanted = any(term.wants_samples(progress_remaining) for term in self.losses)
+        samples, sampled = self.sampler.sample() if wanted else (None, None)
+        agent, matched = self._agent_transitions(drawn), self._matched_transitions(drawn)
+        return make_batch(agent, matched, drawn.expert.matches, buffer.drawn_guided(), samples, sampled)
+
+    def _agent_transitions(self, drawn: ImitationSamples) -> Transitions:
+        agent = drawn.agent
+        discounts = getattr(agent, "discounts", None)
+        if discounts is None:
+            discounts = th.full_like(agent.rewards, self.host.gamma)
+        return Transitions(
+            agent.observations, agent.actions.long(), agent.next_observations, agent.dones, agent.rewards, discounts
+        )
+
+    def _matched_transitions(self, drawn: ImitationSamples) -> Transitions:
+        expert = drawn.expert
+        discounts = th.full_like(expert.rewards, self.host.gamma) ** expert.steps
+        return Transitions(
+            expert.observations, expert.actions, expert.next_observations, expert.dones, expert.rewards, discounts
+        )
+
+    def _train_networks(self) -> None:
+        """Let the auxiliary networks learn, at first after every update, then ever more rarely."""
+        self.state.n_updates += 1
+        interval = min(max(1, self.state.n_updates // self.warm_up), self.longest_interval)
+        if self.state.n_updates % interval != 0:
+            return
+        buffer, env = self.host.replay_buffer, self.host._vec_normalize_env
+        if self.inference.network is not None:
+            self.inference.learn(*buffer.drawn_steps(env))
+        if self.clone is not None:
+            rows = self.sampler.rows(self.clone_batch_size)
+            probabilities = self.inference.probabilities(rows)
+            self.clone.learn(rows.observations, th.as_tensor(probabilities, dtype=th.float32, device=self.host.device))
+        if self.metric is not None:
+            self.metric.learn(buffer, self.host.batch_size)
+
+    # --- what is known ----------------------------------------------------------------------------------------------
+
+    @property
+    def knowledge(self) -> ExpertKnowledge:
+        """The expert data, and the tables of what was inferred from single transitions."""
+        return self.host.replay_buffer.knowledge  # type: ignore[no-any-return]
+
+    @property
+    def networks(self) -> dict[str, ObservationNetwork]:
+        """The auxiliary networks that are there, by name."""
+        metric = None if self.metric is None else self.metric.network
+        named = {"action_inference": self.inference.network, "cloned_policy": self.clone, "state_embedding": metric}
+        return {name: network for name, network in named.items() if network is not None}
+
+    def infer(self, indices: np.ndarray) -> ActionEstimates:
+        """
+        Estimate which actions the expert took.
+
+        :param indices: expert transitions, shape (n,)
+        """
+        return self.inference.infer(self.sampler.look_up(indices))
+
+    def clone_probabilities(self, observations: Observations) -> np.ndarray | None:
+        """
+        Ask the clone what the expert would do.
+
+        :param observations: as the expert data has them, shape (n, ``*observation_shape``)
+        :return: how likely each action is, shape (n, n_actions); None as long as there is no clone that has learned anything
+        """
+        if self.clone is None or self.state.n_updates == 0:
+            return None
+        return self.clone.probabilities(to_tensors(self.host.replay_buffer, observations, self.host._vec_normalize_env))
+
+    def match(self, at_least: int = 1) -> None:
+        """
+        Match and infer with everything that the agent has experienced so far.
+
+        :param at_least: leave it for later if there are fewer new transitions
+        """
+        if self.metric is not None:
+            self.metric.refresh_if_due(self.host.replay_buffer, self.state.n_updates)
+        self.host.replay_buffer.match_pending(at_least)
+
+    def _match_pending(self) -> None:
+        self.host.replay_buffer.match_pending()
+
+    def statistics(self) -> dict[str, float]:
+        """Summarise what was learned about the expert; the confidence since the last call."""
+        return {
+            **self.confidence_loss.statistics.take(),
+            **self.knowledge.statistics(),
+            "matched": self.host.replay_buffer.matched_share(),
+            **({} if self.exploration is None else self.exploration.statistics()),
+        }
+
+    # --- setting up -------------------------------------------------------------------------------------------------
+
+    def _context(self) -> Context:
+        host = self.host
+        return Context(
+            observation_space=host.observation_space,
+            n_actions=int(host.action_space.n),
+            n_envs=host.n_envs,
+            device=host.device,
+            knowledge=self.knowledge,
+            seed=host.stream_seed,
+            infer=self.infer,
+            clone_probabilities=self.clone_probabilities,
+            match_pending=self._match_pending,
+            returns=self.state.returns,
+        )
+
+    def _make_inference(self, context: Context) -> ActionInference:
+        chosen = self.config.inference
+        return (INFERENCES[chosen] if isinstance(chosen, str) else chosen)(context)
+
+    def _make_clone(self, context: Context) -> ClonedPolicy:
+        network = network_of(self.host.policy)
+        return ClonedPolicy(context.observation_space, context.n_actions, **network).to(context.device)
+
+    def _make_exploration(self, context: Context, matching_guide: type[MatchingGuide]) -> GuidedExploration | None:
+        if self.config.guide == "none":
+            return None
+        guide = self._make_guide(context, matching_guide)
+        episodes = None
+        if self.config.guide_fraction > 0:
+            fraction, greedy = self.config.guide_fraction, self.habits.greedy_fraction
+            episodes = GuideEpisodes(fraction, self.state.returns, context.n_envs, context.seed(4), greedy)
+        fraction = self.habits.exploration_fraction
+        return GuidedExploration(guide, fraction, context.n_actions, context.n_envs, context.seed(2), episodes)
+
+    def _make_guide(self, context: Context, matching_guide: type[MatchingGuide]) -> Guide:
+        chosen = self.config.guide
+        if not isinstance(chosen, str):
+            return chosen(context)
+        clone = CloneGuide(context.clone_probabilities, context.seed(1))
+        if chosen == "clone":
+            return clone
+        matching = matching_guide(
+            context.knowledge,
+            context.n_envs,
+            context.seed(1),
+            self.habits.shortest,
+            None if self.inference.network is None else context.infer,
+            # on the shortest way every single step counts
+            context.match_pending if self.habits.shortest else None,
+        )
+        return matching if chosen == "matching" else FirstCertain(clone, matching)
+
+    def _make_losses(self) -> list[ExpertLoss]:
+        losses: list[ExpertLoss] = [self.confidence_loss]
+        if self.config.expert_rewards == "recorded":
+            losses.append(ExpertTD(self.knowledge))
+        if self.config.imitation_coef > 0:
+            plays = self.exploration is not None and self.exploration.episodes is not None
+            weight = FadingWeight(self.config.imitation_coef, self.state.returns if plays else None)
+            margin = make_margin(self.config.margin)
+            losses.append(ImitateExpert(weight, margin))
+            if self.habits.imitate_guide:
+                losses.append(ImitateGuide(weight, margin))
+        return losses

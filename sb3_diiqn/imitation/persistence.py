@@ -1,0 +1,128 @@
+"""Expert data in, and what a saved model remembers of them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_wrapper
+
+from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
+from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.expert.storage import is_there, npz_path
+from sb3_diiqn.expert.types import arrays_of
+
+ExpertData = ExpertObservations | str | os.PathLike[str] | None
+
+
+@dataclass
+class ExpertMemory:
+    """What a model remembers of its expert data, also when it is loaded without them."""
+
+    content_hash: str | None = None
+    #: where they were read from
+    path: str | os.PathLike[str] | None = None
+    #: how many frames the environment stacks, None if it does not
+    n_stack: int | None = None
+    #: why they could not be read
+    problem: str | None = None
+
+    def read(self, data: ExpertData, space: spaces.Space, env: VecEnv | None) -> ExpertObservations | None:
+        """
+        Read expert data and bring them into the form of the environment's observations.
+
+        :param data: expert data, the path of a file, or None
+        :param space: the observation space
+        :param env: the environment, None in a model that is loaded without one
+        :return: None if there are none, or those of a loaded model are not there: it predicts without
+        :raises ExpertDataError: if they are damaged or do not fit
+        """
+        self.problem = None
+        if data is None or self._are_missing(data):
+            return None
+        try:
+            expert = load_expert(data)
+            adapted = self._adapted(expert, space, env)
+        except ExpertDataError as error:
+            # it is the saved model that names this file, and to predict it does not need it
+            if str(data) != str(self.path):
+                raise
+            self.problem = str(error)
+            warnings.warn(f"the loaded model cannot learn, only predict, without its expert data: {error}", stacklevel=2)
+            return None
+        self.path = None if isinstance(data, ExpertObservations) else data
+        self.content_hash = expert.content_hash
+        return adapted
+
+    def require(self, data: ExpertData) -> None:
+        """
+        Refuse to learn without the expert data.
+
+        :param data: the argument
+        :raises MissingExpertDataError: if there were some
+        """
+        if self.content_hash is not None:
+            absent = "none was given" if data is None else f"{str(data)!r} does not exist"
+            raise MissingExpertDataError(
+                f"this model was trained with expert data {self.content_hash[:12]}, and {self.problem or absent}: "
+                "pass it when loading, as in load(path, env=env, expert_data=...)"
+            )
+
+    def _are_missing(self, data: ExpertData) -> bool:
+        """Tell whether a loaded model's expert data is absent."""
+        if self.content_hash is None or isinstance(data, ExpertObservations):
+            return False
+        if data is None:
+            return True
+        # a file that is named anew is to be there
+        return str(data) == str(self.path) and not is_there(data)
+
+    def _adapted(self, data: ExpertObservations, space: spaces.Space, env: VecEnv | None) -> ExpertObservations:
+        if self.content_hash not in {None, data.content_hash}:
+            warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
+        if env is not None:
+            # kept for a model that is loaded without an environment
+            self.n_stack = _count_stacked_frames(env)
+        adapted = data.adapted_to(space, n_stack=self.n_stack)
+        if env is not None and self.n_stack is None and _size(adapted) != _size(data):
+            warnings.warn(
+                "consecutive frames of the expert data were stacked, to look as the environment's observations do, but it has "
+                "no VecFrameStack: if it does not stack frames otherwise, record the expert with the environment's wrappers",
+                stacklevel=2,
+            )
+        return adapted
+
+
+def load_expert(data: ExpertObservations | str | os.PathLike[str]) -> ExpertObservations:
+    """
+    Load expert data, if they are in a file.
+
+    :param data: expert data or the path of a file
+    :raises ExpertDataError: if they are damaged
+    """
+    return data if isinstance(data, ExpertObservations) else ExpertObservations.load(data)
+
+
+def index_cache_path(data: ExpertData) -> Path | None:
+    """
+    Name the file beside the expert data that keeps their search index.
+
+    :param data: the argument
+    :return: None if the data did not come from a file
+    """
+    if not isinstance(data, (str, os.PathLike)):
+        return None
+    path = npz_path(data)
+    return path.with_name(f"{path.stem}.index.npz")
+
+
+def _size(data: ExpertObservations) -> int:
+    return sum(array[0].size for array in arrays_of(data.observations).values())
+
+
+def _count_stacked_frames(env: VecEnv) -> int | None:
+    stacking = unwrap_vec_wrapper(env, VecFrameStack)
+    return stacking.stacked_obs.n_stack if isinstance(stacking, VecFrameStack) else None

@@ -1,0 +1,94 @@
+"""Expert transitions from all of the data, wherever the agent happens to be."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch as th
+
+from sb3_diiqn.common.batch import Samples, Transitions
+from sb3_diiqn.common.types import TensorObservations
+from sb3_diiqn.expert.types import take
+from sb3_diiqn.imitation.action_inference import ActionInference, ExpertRows
+from sb3_diiqn.inference import draw_actions, estimate
+
+
+class Sampled(NamedTuple):
+    """What is sampled for one update, k expert transitions."""
+
+    samples: Samples
+    transitions: Transitions | TensorObservations
+    """With one of the plausible actions each, or only their observations where outcomes are not known."""
+
+
+class ExpertSampler:
+    """
+    Samples expert transitions, with estimates of their actions.
+
+    :param host: has a replay buffer that knows the expert data
+    :param inference: estimates the actions
+    :param generator: what to sample with
+    :param outcomes: whether the recorded rewards are given with them
+    """
+
+    #: expert transitions in an update
+    batch_size = 16
+    #: sampled and inferred for so many updates at once: one large pass through a network is faster than many small ones
+    updates_at_once = 32
+
+    def __init__(self, host: Any, inference: ActionInference, generator: np.random.Generator, outcomes: bool) -> None:
+        self.host = host
+        self.inference = inference
+        self.outcomes = outcomes
+        self._generator = generator
+        self._waiting: list[Sampled] = []
+
+    def rows(self, size: int) -> ExpertRows:
+        """
+        Sample expert transitions without more.
+
+        :param size: how many
+        """
+        return self.look_up(self._generator.integers(len(self.host.replay_buffer.knowledge.expert), size=size))
+
+    def look_up(self, indices: np.ndarray) -> ExpertRows:
+        """
+        Look up the observations of expert transitions.
+
+        :param indices: which, shape (n,)
+        """
+        return ExpertRows(indices, *self.host.replay_buffer.expert_tensors(indices, self.host._vec_normalize_env))
+
+    def sample(self) -> Sampled:
+        """Sample for one update."""
+        if not self._waiting:
+            self._waiting = self._sample_several()
+        return self._waiting.pop(0)
+
+    def _sample_several(self) -> list[Sampled]:
+        size = self.updates_at_once * self.batch_size
+        rows = self.rows(size)
+        probabilities = self.inference.probabilities(rows)
+        estimates = estimate(probabilities)
+        transitions: Transitions | TensorObservations = rows.observations
+        if self.outcomes:
+            transitions = self._transitions(rows, draw_actions(probabilities * estimates.plausible, self._generator))
+        device = self.host.device
+        plausible = th.as_tensor(estimates.plausible, device=device)
+        certainty = th.as_tensor(estimates.certainty, dtype=th.float32, device=device)
+        parts = [slice(start, start + self.batch_size) for start in range(0, size, self.batch_size)]
+        return [
+            Sampled(Samples(rows.indices[part], plausible[part], certainty[part]), _part(transitions, part)) for part in parts
+        ]
+
+    def _transitions(self, rows: ExpertRows, actions: np.ndarray) -> Transitions:
+        rewards, dones = self.host.replay_buffer.recorded_outcomes(rows.indices, self.host._vec_normalize_env)
+        taken = th.as_tensor(actions, device=rewards.device).unsqueeze(1)
+        discounts = th.full_like(rewards, self.host.gamma)
+        return Transitions(rows.observations, taken, rows.next_observations, dones, rewards, discounts)
+
+
+def _part(values: Any, part: slice) -> Any:
+    # tensors have rows as arrays do
+    return Transitions(*(take(field, part) for field in values)) if isinstance(values, Transitions) else take(values, part)

@@ -1,0 +1,48 @@
+"""How much imitation counts: less and less, unless the guide is clearly better, so that the expert is no limit."""
+
+from __future__ import annotations
+
+from sb3_diiqn.exploration import ComparedReturns
+
+
+class FadingWeight:
+    """
+    A weight that falls over time, sooner where guide episodes return less than the agent's own, and not while they clearly
+    return more.
+
+    :param coefficient: the weight at the beginning
+    :param returns: what the guide's and the agent's own episodes return, None if the guide plays none
+    """
+
+    #: fraction of the training over which the weight falls to 0, unless the guide is clearly better
+    fraction = 0.5
+    #: power of how clearly the guide is better or worse: after a few episodes, two equals often look a little different
+    sharpness = 4
+    #: where no larger fraction of it is left, it counts as 0, and what it weighs costs nothing
+    least = 0.01
+
+    def __init__(self, coefficient: float, returns: ComparedReturns | None = None) -> None:
+        self.coefficient = coefficient
+        self.returns = returns
+
+    def __call__(self, progress_remaining: float) -> float:
+        """
+        Compute the weight.
+
+        :param progress_remaining: how much of the training is still to come, in [0, 1]
+        """
+        remaining = max(0.0, 1.0 - (1.0 - progress_remaining) / self.fraction)
+        if self.returns is None:
+            return self.coefficient * remaining
+        # two equals take turns in looking like the better one: only a clear difference counts, for and against the guide
+        not_worse = min(1.0, 2.0 * self.returns.guide_is_better()) ** self.sharpness
+        lasting = self.returns.guide_is_clearly_better() ** self.sharpness if self.returns.are_known() else 0.0
+        return self.coefficient * max(not_worse * remaining, lasting)
+
+    def is_worth_it(self, progress_remaining: float) -> bool:
+        """
+        Tell whether so much of the weight is left that it counts.
+
+        :param progress_remaining: how much of the training is still to come, in [0, 1]
+        """
+        return self(progress_remaining) > self.least * self.coefficient

@@ -1,0 +1,13 @@
+"""
+The auxiliary networks, which learn beside the Q-network.
+
+``inverse_dynamics`` infers the expert's actions from the agent's own transitions, ``cloned_policy`` learns to act as the expert
+does, and ``state_embedding`` learns which states are near each other. ``base`` has what they share.
+"""
+
+from sb3_diiqn.networks.base import ObservationNetwork
+from sb3_diiqn.networks.cloned_policy import ClonedPolicy
+from sb3_diiqn.networks.inverse_dynamics import InverseDynamics
+from sb3_diiqn.networks.state_embedding import StateEmbedding
+
+__all__ = ["ClonedPolicy", "InverseDynamics", "ObservationNetwork", "StateEmbedding"]
