@@ -52,8 +52,8 @@ class Batch(NamedTuple):
     """
     The batch of one update: n transitions that start at some of m observations.
 
-    First come the agent's transitions, then the expert's that they were matched with, then those sampled from all of the expert
-    data, if their outcomes are known. The observations have the same order; those of the samples are there in any case.
+    First come the agent's transitions, then the expert's that they were matched with, then those sampled from all of the
+    expert data, if their outcomes are known. The observations have the same order; those of the samples are there in any case.
     """
 
     observations: TensorObservations
@@ -117,29 +117,33 @@ def make_batch(
     """
     observations, row = _shared(agent.observations, matched.observations, matches.rows)
     next_observations, next_row = _shared(agent.next_observations, matched.next_observations, matches.rows)
-    fields = [joined(one, other) for one, other in zip(agent[3:], matched[3:], strict=True)]
-    actions = joined(agent.actions, matched.actions)
-    n_agent, n_before, m_before = len(agent.actions), len(actions), count_observations(observations)
+    parts = [agent, matched]
+    n_agent, n_before, m_before = (
+        len(agent.actions),
+        len(agent.actions) + len(matched.actions),
+        count_observations(observations),
+    )
     if isinstance(sampled, Transitions):
         new = th.arange(len(sampled.actions), device=row.device)
         row = th.cat([row, m_before + new])
         next_row = th.cat([next_row, count_observations(next_observations) + new])
         next_observations = joined(next_observations, sampled.next_observations)
-        actions = joined(actions, sampled.actions)
-        fields = [joined(one, other) for one, other in zip(fields, sampled[3:], strict=True)]
+        parts.append(sampled)
         sampled = sampled.observations
     if sampled is not None:
         observations = joined(observations, sampled)
     return Batch(
         observations,
         row,
-        actions,
+        th.cat([part.actions for part in parts]),
         next_observations,
         next_row,
-        *fields,
+        th.cat([part.dones for part in parts]),
+        th.cat([part.rewards for part in parts]),
+        th.cat([part.discounts for part in parts]),
         agent=slice(0, n_agent),
         matched=slice(n_agent, n_before),
-        sampled=slice(n_before, len(actions)),
+        sampled=slice(n_before, len(row)),
         sampled_observations=slice(m_before, count_observations(observations)),
         matches=matches,
         samples=samples,
@@ -166,10 +170,10 @@ def _often_equal(observations: TensorObservations) -> bool:
     return not any(value.is_floating_point() or value.device.type != "cpu" for value in values)
 
 
-def _differ(own: TensorObservations, expert: TensorObservations, matched: np.ndarray) -> np.ndarray:
-    if isinstance(own, dict) and isinstance(expert, dict):
+def _differ(own: Any, expert: Any, matched: np.ndarray) -> np.ndarray:
+    if isinstance(own, dict):
         return np.asarray(np.any([_differ(own[key], expert[key], matched) for key in own], axis=0))
-    differ: np.ndarray = own.numpy()[matched] != expert.numpy()  # type: ignore[union-attr]
+    differ: np.ndarray = own.numpy()[matched] != expert.numpy()
     return np.asarray(differ.reshape(len(matched), -1).any(axis=1))
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from stable_baselines3.common.type_aliases import MaybeCallback
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm as _Algorithm
+else:
+    _Algorithm = object
 
 SelfPreparedLearning = TypeVar("SelfPreparedLearning", bound="PreparedLearning")
 
 
-class PreparedLearning:
+class PreparedLearning(_Algorithm):
     """Mixin that prepares for learning, and names TensorBoard's runs after the class. Put it before the algorithm class."""
 
     def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
@@ -39,6 +44,4 @@ class PreparedLearning:
         """
         self._prepare_to_learn(reset_num_timesteps)
         name = tb_log_name or type(self).__name__
-        return super().learn(  # type: ignore[misc, no-any-return]
-            total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar
-        )
+        return super().learn(total_timesteps, callback, log_interval, name, reset_num_timesteps, progress_bar)

@@ -14,7 +14,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from sb3_diiqn.common.batch import Batch, TDOutput
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
 from sb3_diiqn.imitation.buffers import ExpertRewards
-from sb3_diiqn.imitation.config import GuideChoice, Inference
+from sb3_diiqn.imitation.config import GuideChoice, ImitationLoss, Inference
 from sb3_diiqn.imitation.host import ImplicitImitation
 from sb3_diiqn.imitation.persistence import ExpertData
 from sb3_diiqn.losses.large_margin import Margin
@@ -31,10 +31,10 @@ class DIIQN(ImplicitImitation, DQN):
 
     All arguments of :class:`stable_baselines3.DQN` keep their names and meaning. The others:
 
-    :param expert_data: observation-only demonstrations: an :class:`~sb3_diiqn.ExpertObservations`, a path to a file of them, or
-        None
-    :param inference: how the expert's actions are inferred: ``"nearest"``, from the nearest of the agent's transitions as in the
-        paper; ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from one
+    :param expert_data: observation-only demonstrations: an :class:`~sb3_diiqn.ExpertObservations`, a path to a file of them,
+        or None
+    :param inference: how the expert's actions are inferred: ``"nearest"``, from the nearest of the agent's transitions as in
+        the paper; ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from one
         observation to the next; or a class that takes a :class:`~sb3_diiqn.imitation.context.Context` and is an
         :class:`~sb3_diiqn.imitation.action_inference.ActionInference`. ``"auto"``: the nearest where the expert came to few
         states again and again, as in a maze, else the network
@@ -42,16 +42,17 @@ class DIIQN(ImplicitImitation, DQN):
         ``"clone"``, a policy that learns to act as the expert; ``"both"``, the clone where it is certain or nothing matches;
         ``"none"``, as in the paper; or a class that takes a ``Context`` and is a :class:`~sb3_diiqn.exploration.Guide`.
         ``"auto"``: matching where the expert's states repeat, else both
-    :param guide_fraction: fraction of the episodes that the guide plays at the beginning, in [0, 1). It falls linearly to 0 over
-        the training, and sooner where these episodes return less than the agent's own
-    :param imitation_coef: weight of the large-margin loss on the inferred actions, at the beginning; 0 as in the paper. It falls
-        linearly to 0 over half of the training, sooner where guide episodes return less than the agent's own, and later where
-        they clearly return more
-    :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``: twice
-        the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
+    :param guide_fraction: fraction of the episodes that the guide plays at the beginning, in [0, 1). It falls linearly to 0
+        over the training, and sooner where these episodes return less than the agent's own
+    :param imitation_loss: ``"large_margin"``, which lets the inferred actions be valued above the others; or a class that
+        takes a ``Context`` and a :class:`~sb3_diiqn.losses.FadingWeight`, and is an :class:`~sb3_diiqn.losses.ExpertLoss`
+    :param imitation_coef: weight of that loss at the beginning; 0 as in the paper. It falls linearly to 0 over half of the
+        training, sooner where guide episodes return less than the agent's own, and later where they clearly return more
+    :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``:
+        twice the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
     :param expert_rewards: ``"none"``: expert transitions have the reward that the agent saw on the transition from which their
-        action was inferred; ``"recorded"``: those in the expert data, of which values are then learned everywhere; ``"agent"``:
-        the reward that the agent saw where the expert's transition matched, the paper's tuple read literally
+        action was inferred; ``"recorded"``: those in the expert data, of which values are then learned everywhere;
+        ``"agent"``: the reward that the agent saw where the expert's transition matched, the paper's tuple read literally
     :param matching_kwargs: how states are compared and matches trusted, the fields of
         :class:`~sb3_diiqn.inference.InferenceSettings`: ``similarity_metric`` ("auto"), ``similarity_threshold`` (0.97, tau of
         the paper), ``n_neighbors`` (5, k), ``usefulness_beta`` (1, beta), ``max_training_count`` (150 000, c_max), and
@@ -93,6 +94,7 @@ class DIIQN(ImplicitImitation, DQN):
         inference: Inference = "auto",
         guide: GuideChoice = "auto",
         guide_fraction: float = 0.8,
+        imitation_loss: ImitationLoss = "large_margin",
         imitation_coef: float = 1.0,
         margin: Margin = "auto",
         expert_rewards: ExpertRewards = "none",
@@ -132,6 +134,7 @@ class DIIQN(ImplicitImitation, DQN):
             inference=inference,
             guide=guide,
             guide_fraction=guide_fraction,
+            imitation_loss=imitation_loss,
             imitation_coef=imitation_coef,
             margin=margin,
             expert_rewards=expert_rewards,

@@ -11,7 +11,7 @@ from stable_baselines3.common.type_aliases import GymEnv
 from sb3_diiqn.common.batch import Batch, TDOutput
 from sb3_diiqn.exceptions import MissingDependencyError
 from sb3_diiqn.imitation.buffers import ExpertRewards
-from sb3_diiqn.imitation.config import GuideChoice, Inference
+from sb3_diiqn.imitation.config import GuideChoice, ImitationLoss, Inference
 from sb3_diiqn.imitation.host import ImplicitImitation
 from sb3_diiqn.imitation.persistence import ExpertData
 from sb3_diiqn.losses.large_margin import Margin
@@ -28,8 +28,8 @@ class QRDIIQN(ImplicitImitation, QRDQN):
     Deep implicit imitation for QR-DQN (Dabney et al. 2018, arXiv 1710.10044).
 
     Takes all arguments of :class:`sb3_contrib.QRDQN`, and those that :class:`~sb3_diiqn.DIIQN` adds to DQN, with the same
-    meaning. Q-values, as the confidence and the margin loss need them, are the means of the quantiles. Without expert data it is
-    sb3-contrib's QRDQN, to the bit.
+    meaning. Q-values, as the confidence and the margin loss need them, are the means of the quantiles. Without expert data it
+    is sb3-contrib's QRDQN, to the bit.
 
     :raises ConfigurationError: if an argument is out of range or does not go together with another
     :raises ExpertDataError: if the expert data is damaged or does not fit the environment
@@ -44,6 +44,7 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         inference: Inference = "auto",
         guide: GuideChoice = "auto",
         guide_fraction: float = 0.8,
+        imitation_loss: ImitationLoss = "large_margin",
         imitation_coef: float = 1.0,
         margin: Margin = "auto",
         expert_rewards: ExpertRewards = "none",
@@ -61,6 +62,7 @@ class QRDIIQN(ImplicitImitation, QRDQN):
             inference=inference,
             guide=guide,
             guide_fraction=guide_fraction,
+            imitation_loss=imitation_loss,
             imitation_coef=imitation_coef,
             margin=margin,
             expert_rewards=expert_rewards,

@@ -92,8 +92,8 @@ class GuideEpisodes:
     Draws which episodes the guide plays: a fraction of them, times how clearly it is better than the agent.
 
     The fraction falls linearly to 0 over the training: where a guide stays just a little better, the agent would else never
-    have the episodes of its own that it learns most from. A guide that is an equal or worse, such as the clone of a bad expert,
-    has nothing left to play but a few episodes, which find out whether it has become better.
+    have the episodes of its own that it learns most from. A guide that is an equal or worse, such as the clone of a bad
+    expert, has nothing left to play but a few episodes, which find out whether it has become better.
 
     In some of its own episodes the agent may act greedily, and the guide is compared with these alone. Exploring costs return,
     and a guide that does not explore would look better than an agent that has passed it; and where exploring ends episodes
@@ -105,7 +105,8 @@ class GuideEpisodes:
     :param returns: what is known of the episodes until now
     :param n_envs: number of environments
     :param seed: seed of the draws
-    :param greedy_fraction: fraction of the agent's own episodes in which it acts greedily, in [0, 1); 0 compares all of its own
+    :param greedy_fraction: fraction of the agent's own episodes in which it acts greedily, in [0, 1); 0 compares all of its
+        own
     """
 
     #: lower bound of how clearly the guide is better, so that a few of its episodes find out whether it has become so

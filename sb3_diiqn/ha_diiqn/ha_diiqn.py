@@ -26,8 +26,8 @@ class HADIIQN(DIIQN):
     Paper: https://arxiv.org/abs/2511.03616. An expert transition that no own action reproduces, though all were tried there,
     is infeasible. It is replaced by a *bridge*: a path of the agent's own that leads from its state to a later state of the
     same trajectory. While collecting, the guide follows bridges. Where no state repeats, little is known of feasibility and
-    bridges: there a clone is asked first, which mixes those of the agent's actions that come closest to the expert's. Takes all
-    arguments of :class:`~sb3_diiqn.DIIQN`, and:
+    bridges: there a clone is asked first, which mixes those of the agent's actions that come closest to the expert's. Takes
+    all arguments of :class:`~sb3_diiqn.DIIQN`, and:
 
     :param bridge_kwargs: the fields of :class:`~sb3_diiqn.inference.BridgingSettings`: ``infeasibility_threshold`` (0.03), an
         expert transition with a larger inference error is infeasible, once every own action was tried at states that match it;
@@ -49,7 +49,8 @@ class HADIIQN(DIIQN):
         _init_setup_model: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(policy, env, *args, **kwargs, _init_setup_model=False)
+        kwargs["_init_setup_model"] = False
+        super().__init__(policy, env, *args, **kwargs)
         self.bridge_kwargs = bridge_kwargs
         if _init_setup_model:
             self._setup_model()

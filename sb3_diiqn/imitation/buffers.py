@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch as th
@@ -17,6 +17,11 @@ from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference import NO_MATCH, AgentTransitions, ExpertKnowledge
 
 ExpertRewards = Literal["none", "recorded", "agent"]
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.buffers import ReplayBuffer as _Buffer
+else:
+    _Buffer = object
 
 # making a generator takes longer than drawing a batch from it
 _TWIN = np.random.RandomState(0)
@@ -72,7 +77,7 @@ def to_tensors(buffer: Any, observations: Observations, env: VecNormalize | None
     return tensor
 
 
-class ExpertMatchingMixin:
+class ExpertMatchingMixin(_Buffer):
     """
     Makes a replay buffer of Stable-Baselines3 hold expert observation transitions. Put it before the buffer class.
 
@@ -81,8 +86,8 @@ class ExpertMatchingMixin:
 
     :param knowledge: expert data and what has been learned about it
     :param expert_rewards: reward of an expert transition: ``"none"``, what the agent itself got on the transition from which
-        the action was inferred; ``"recorded"``, what the expert data have; or ``"agent"``, what the agent got on the transition
-        that the expert's was matched with (the paper's tuple has this one reward)
+        the action was inferred; ``"recorded"``, what the expert data have; or ``"agent"``, what the agent got on
+        the transition that the expert's was matched with (the paper's tuple has this one reward)
     """
 
     # a long rollout is matched in portions, which bounds the memory for comparing
@@ -92,16 +97,6 @@ class ExpertMatchingMixin:
 
     knowledge: ExpertKnowledge
     expert_rewards: ExpertRewards
-    # of the host
-    buffer_size: int
-    n_envs: int
-    pos: int
-    observations: Any
-    next_observations: Any
-    actions: np.ndarray
-    rewards: np.ndarray
-    dones: np.ndarray
-    timeouts: np.ndarray
 
     def __init__(self, *args: Any, knowledge: ExpertKnowledge, expert_rewards: ExpertRewards = "none", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -117,7 +112,7 @@ class ExpertMatchingMixin:
     def add(self, *args: Any, **kwargs: Any) -> None:
         """Store a transition of each environment; matching follows in batches, see :meth:`match_pending`."""
         self.guided[self.pos] = False  # of what was stored there before
-        super().add(*args, **kwargs)  # type: ignore[misc]
+        super().add(*args, **kwargs)
         self._n_pending += 1
         if self._n_pending * self.n_envs >= self.max_pending or self._n_pending == self.buffer_size:
             self.match_pending()
@@ -144,7 +139,7 @@ class ExpertMatchingMixin:
 
     def match_again(self) -> None:
         """Compare all stored transitions anew, the oldest first: the knowledge has come to compare by another distance."""
-        n_stored = self.size()  # type: ignore[attr-defined]
+        n_stored = self.size()
         steps = np.arange(self.pos - n_stored, self.pos) % self.buffer_size
         self._n_pending = 0
         portion = max(self.matched_again_at_once // self.n_envs, 1)
@@ -153,7 +148,7 @@ class ExpertMatchingMixin:
 
     def reset(self) -> None:
         """Empty the buffer; what was learned about the expert stays."""
-        super().reset()  # type: ignore[misc]
+        super().reset()
         self.expert_indices[:] = NO_MATCH
         self.guided[:] = False
         self._n_pending = 0
@@ -165,7 +160,7 @@ class ExpertMatchingMixin:
         :param batch_size: number of agent transitions
         :param env: to normalise observations and rewards
         """
-        agent = self.sample(batch_size, env=env)  # type: ignore[attr-defined]
+        agent = self.sample(batch_size, env=env)
         # how many steps ago each was stored
         age = (self.pos - 1 - self._drawn[0]) % self.buffer_size
         if age.min() < self._n_pending:
@@ -186,12 +181,12 @@ class ExpertMatchingMixin:
                 return self._to_tensors({key: array[steps, envs] for key, array in arrays.items()}, env)
             return self._to_tensors(arrays[steps, envs], env)
 
-        actions = self.to_torch(self.actions[steps, envs]).long()  # type: ignore[attr-defined]
+        actions = self.to_torch(self.actions[steps, envs]).long()
         return drawn(self.observations), actions, drawn(self.next_observations)
 
     def drawn_guided(self) -> th.Tensor:
         """Tell which actions of the last drawn transitions were the guide's, shape (n,), bool."""
-        return self.to_torch(self.guided[self._drawn])  # type: ignore[attr-defined, no-any-return]
+        return self.to_torch(self.guided[self._drawn])
 
     def expert_tensors(
         self, indices: np.ndarray, env: VecNormalize | None = None
@@ -214,16 +209,16 @@ class ExpertMatchingMixin:
         :return: both of shape (n, 1)
         """
         rewards, dones = self._recorded(indices)
-        return self._column(self._normalize_reward(rewards, env)), self._column(dones)  # type: ignore[attr-defined]
+        return self._column(self._normalize_reward(rewards, env)), self._column(dones)
 
     def matched_share(self) -> float:
         """Share of the stored transitions that were matched with an expert transition."""
-        n_stored = self.size()  # type: ignore[attr-defined]
+        n_stored = self.size()
         return float((self.expert_indices[:n_stored] != NO_MATCH).mean()) if n_stored else 0.0
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> Any:
         self._drawn = (batch_inds, self._environments_to_be_drawn(len(batch_inds)))
-        return super()._get_samples(batch_inds, env=env)  # type: ignore[misc]
+        return super()._get_samples(batch_inds, env=env)
 
     def _environments_to_be_drawn(self, n_samples: int) -> np.ndarray:
         """Foresee the environments that the host will draw and not tell, with a copy of its generator."""
@@ -250,7 +245,7 @@ class ExpertMatchingMixin:
             self._column(expert.actions),
             self._to_tensors(expert.next_observations, env),
             self._column(dones),
-            self._column(self._normalize_reward(rewards, env)),  # type: ignore[attr-defined]
+            self._column(self._normalize_reward(rewards, env)),
             self._column(expert.steps),
         )
 
@@ -288,7 +283,7 @@ class ExpertMatchingMixin:
         return to_tensors(self, observations, env)
 
     def _column(self, values: np.ndarray) -> th.Tensor:
-        return self.to_torch(values.reshape(-1, 1))  # type: ignore[attr-defined, no-any-return]
+        return self.to_torch(values.reshape(-1, 1))
 
 
 class ExpertReplayBuffer(ExpertMatchingMixin, ReplayBuffer):

@@ -18,10 +18,12 @@ from sb3_diiqn.imitation.context import Context
 from sb3_diiqn.inference import InferenceSettings
 from sb3_diiqn.inference.rows import distinct
 from sb3_diiqn.inference.settings import is_in, require
+from sb3_diiqn.losses import ExpertLoss, FadingWeight
 from sb3_diiqn.losses.large_margin import Margin
 
 Inference = str | Callable[[Context], ActionInference]
 GuideChoice = str | Callable[[Context], Guide]
+ImitationLoss = str | Callable[[Context, FadingWeight], ExpertLoss]
 Settings = TypeVar("Settings")
 
 #: Action inference by name.
@@ -31,6 +33,9 @@ INFERENCES: dict[str, Callable[[Context], ActionInference]] = {
 }
 #: Guides by name.
 GUIDES = ("matching", "clone", "both", "none")
+
+#: The imitation loss by name.
+LARGE_MARGIN = "large_margin"
 
 #: The published method: ``DIIQN(..., **PAPER)``.
 PAPER: dict[str, Any] = {"inference": "nearest", "guide": "none", "imitation_coef": 0.0}
@@ -102,16 +107,16 @@ class ImitationConfig:
     inference: Inference
     guide: GuideChoice
     guide_fraction: float
+    imitation_loss: ImitationLoss
     imitation_coef: float
     margin: Margin
     expert_rewards: ExpertRewards
     matching_kwargs: Mapping[str, Any] | None
 
     def __post_init__(self) -> None:
-        known = self.inference == "auto" or callable(self.inference) or self.inference in INFERENCES
-        require(known, "inference", self.inference, f"'auto', {_listed(INFERENCES)}, or a class that takes a Context")
-        known = self.guide == "auto" or callable(self.guide) or self.guide in GUIDES
-        require(known, "guide", self.guide, f"'auto', {_listed(GUIDES)}, or a class that takes a Context")
+        self._require_choice("inference", ["auto", *INFERENCES], "a class that takes a Context")
+        self._require_choice("guide", ["auto", *GUIDES], "a class that takes a Context")
+        self._require_choice("imitation_loss", [LARGE_MARGIN], "a class that takes a Context and a FadingWeight")
         fraction = is_in(self.guide_fraction, 0, 1) and self.guide_fraction < 1
         require(fraction, "guide_fraction", self.guide_fraction, "at least 0 and below 1: the agent must act, too")
         require(is_in(self.imitation_coef, 0), "imitation_coef", self.imitation_coef, "at least 0")
@@ -119,6 +124,10 @@ class ImitationConfig:
         rewards = get_args(ExpertRewards)
         require(self.expert_rewards in rewards, "expert_rewards", self.expert_rewards, f"one of {_listed(rewards)}")
         self.matching()
+
+    def _require_choice(self, name: str, names: list[str], own: str) -> None:
+        value = getattr(self, name)
+        require(callable(value) or value in names, name, value, f"one of {_listed(names)}, or {own}")
 
     def completed(self, habits: Habits) -> ImitationConfig:
         """
@@ -147,7 +156,7 @@ def settings_from(settings_class: type[Settings], name: str, given: Mapping[str,
     :param settings_class: a dataclass
     :param name: name of the argument
     :param given: its value
-    :raises ConfigurationError: if it is no dictionary, has a key that the settings do not have, or a value that is out of range
+    :raises ConfigurationError: if it is no dictionary, has an unknown key, or a value that is out of range
     """
     known = [field.name for field in fields(settings_class)]  # type: ignore[arg-type]
     if given is not None and not isinstance(given, Mapping):

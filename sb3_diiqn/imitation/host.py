@@ -31,18 +31,13 @@ from sb3_diiqn.imitation.persistence import ExpertData, ExpertMemory, index_cach
 from sb3_diiqn.inference import ExpertKnowledge
 from sb3_diiqn.inference.settings import Seed, require
 
-if TYPE_CHECKING:
-    from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm as _Algorithm
-else:
-    _Algorithm = object
-
 #: Prefix of the auxiliary networks' names among a model's parameters.
 PREFIX = "imitation."
 
 
-class ImplicitImitation(PreparedLearning, _Algorithm):
+class ImplicitImitation(PreparedLearning):
     """
-    Mixin that gives an off-policy algorithm with discrete actions expert data and a learner. Put it before the algorithm class.
+    Mixin that gives an off-policy algorithm with discrete actions expert data and a learner. Put it before the algorithm.
 
     The host class supplies :meth:`td_losses`, and calls :meth:`_set_imitation_arguments` in its constructor, before its own
     :meth:`_setup_model`. Without expert data nothing of the host's behaviour changes.
@@ -55,7 +50,11 @@ class ImplicitImitation(PreparedLearning, _Algorithm):
     where_states_vary: Habits = WHERE_STATES_VARY
 
     learner: Learner | None
-    max_grad_norm: float
+    if TYPE_CHECKING:
+        # of DQN and QRDQN, not of all off-policy algorithms
+        exploration_rate: float
+        max_grad_norm: Any
+        n_steps: int
 
     def _set_imitation_arguments(self, expert_data: ExpertData, **arguments: Any) -> None:
         """
@@ -249,12 +248,13 @@ class ImplicitImitation(PreparedLearning, _Algorithm):
 
     def _greedy_actions(self) -> np.ndarray:
         """Choose as the host does, but do not walk through all modules to turn training off, unless somebody chooses anew."""
+        last: Any = self._last_obs
         if not (is_of_the_hosts(type(self).predict) and is_of_the_hosts(type(self.policy).predict)):
-            return np.asarray(self.predict(self._last_obs, deterministic=True)[0]).reshape(-1)
+            return np.asarray(self.predict(last, deterministic=True)[0]).reshape(-1)
         if self.policy.training:
             self.policy.set_training_mode(False)
         with th.no_grad():
-            observations, _ = self.policy.obs_to_tensor(self._last_obs)
+            observations, _ = self.policy.obs_to_tensor(last)
             return np.asarray(self.policy._predict(observations, deterministic=False).cpu().numpy()).reshape(-1)
 
     def _random_actions(self, n_envs: int) -> np.ndarray:
@@ -302,11 +302,11 @@ class ImplicitImitation(PreparedLearning, _Algorithm):
         excluded = [*super()._excluded_save_params(), "_expert", "learner", "_drawn_seed", "_kept_parameters"]
         return [*excluded, "expert_data"] if isinstance(self.expert_data, ExpertObservations) else excluded
 
-    def get_parameters(self) -> dict[str, dict]:
+    def get_parameters(self) -> dict[str, dict[str, Any]]:
         """Return the parameters of the policy, as the host does, and those of the auxiliary networks."""
         return {**super().get_parameters(), **self._kept_parameters, **self._auxiliary_parameters()}
 
-    def _auxiliary_parameters(self) -> dict[str, dict]:
+    def _auxiliary_parameters(self) -> dict[str, dict[str, Any]]:
         networks = {} if self.learner is None else self.learner.networks
         states = {f"{PREFIX}{name}": network.state_dict() for name, network in networks.items()}
         return states | {f"{PREFIX}{name}.optimizer": network.optimizer.state_dict() for name, network in networks.items()}

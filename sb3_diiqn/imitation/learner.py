@@ -127,7 +127,7 @@ class Learner:
         self.metric = LearnedMetric(context) if learned else None
         self.exploration = self._make_exploration(context, matching_guide)
         self.confidence_loss = ConfidenceWeighted(context.knowledge)
-        self.losses = self._make_losses()
+        self.losses = self._make_losses(context)
         generator = np.random.default_rng(host.stream_seed(3))
         self.sampler = ExpertSampler(host, self.inference, generator, config.expert_rewards == "recorded")
 
@@ -199,7 +199,8 @@ class Learner:
     @property
     def knowledge(self) -> ExpertKnowledge:
         """The expert data, and the tables of what was inferred from single transitions."""
-        return self.host.replay_buffer.knowledge  # type: ignore[no-any-return]
+        knowledge: ExpertKnowledge = self.host.replay_buffer.knowledge
+        return knowledge
 
     @property
     def networks(self) -> dict[str, ObservationNetwork]:
@@ -303,15 +304,20 @@ class Learner:
         )
         return matching if chosen == "matching" else FirstCertain(clone, matching)
 
-    def _make_losses(self) -> list[ExpertLoss]:
+    def _make_losses(self, context: Context) -> list[ExpertLoss]:
         losses: list[ExpertLoss] = [self.confidence_loss]
         if self.config.expert_rewards == "recorded":
-            losses.append(ExpertTD(self.knowledge))
+            losses.append(ExpertTD(context.knowledge))
         if self.config.imitation_coef > 0:
             plays = self.exploration is not None and self.exploration.episodes is not None
-            weight = FadingWeight(self.config.imitation_coef, self.state.returns if plays else None)
-            margin = make_margin(self.config.margin)
-            losses.append(ImitateExpert(weight, margin))
-            if self.habits.imitate_guide:
-                losses.append(ImitateGuide(weight, margin))
+            weight = FadingWeight(self.config.imitation_coef, context.returns if plays else None)
+            losses += self._make_imitation(context, weight)
         return losses
+
+    def _make_imitation(self, context: Context, weight: FadingWeight) -> list[ExpertLoss]:
+        chosen = self.config.imitation_loss
+        if not isinstance(chosen, str):
+            return [chosen(context, weight)]
+        margin = make_margin(self.config.margin)
+        of_guide = [ImitateGuide(weight, margin)] if self.habits.imitate_guide else []
+        return [ImitateExpert(weight, margin), *of_guide]

@@ -6,6 +6,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_wrapper
@@ -30,7 +31,7 @@ class ExpertMemory:
     #: why they could not be read
     problem: str | None = None
 
-    def read(self, data: ExpertData, space: spaces.Space, env: VecEnv | None) -> ExpertObservations | None:
+    def read(self, data: ExpertData, space: spaces.Space[Any], env: VecEnv | None) -> ExpertObservations | None:
         """
         Read expert data and bring them into the form of the environment's observations.
 
@@ -80,7 +81,7 @@ class ExpertMemory:
         # a file that is named anew is to be there
         return str(data) == str(self.path) and not is_there(data)
 
-    def _adapted(self, data: ExpertObservations, space: spaces.Space, env: VecEnv | None) -> ExpertObservations:
+    def _adapted(self, data: ExpertObservations, space: spaces.Space[Any], env: VecEnv | None) -> ExpertObservations:
         if self.content_hash not in {None, data.content_hash}:
             warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
         if env is not None:

@@ -90,5 +90,7 @@ class ExpertSampler:
 
 
 def _part(values: Any, part: slice) -> Any:
+    if isinstance(values, Transitions):
+        return Transitions(*(_part(field, part) for field in values))
     # tensors have rows as arrays do
-    return Transitions(*(take(field, part) for field in values)) if isinstance(values, Transitions) else take(values, part)
+    return take(values, part)

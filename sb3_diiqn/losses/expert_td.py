@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch as th
 
-from sb3_diiqn.common.batch import Batch, TDOutput
+from sb3_diiqn.common.batch import Batch, Samples, TDOutput
 from sb3_diiqn.inference import ExpertKnowledge
 from sb3_diiqn.losses.base import ExpertLoss
 
@@ -27,15 +27,15 @@ class ExpertTD(ExpertLoss):
         """Compute the sum over the samples, divided by the number of the agent's transitions."""
         if batch.samples is None:
             return td.losses.new_zeros(())
-        return (self.weights(batch) * td.losses[batch.sampled]).sum() / len(td.losses[batch.agent])
+        return (self.weights(batch.samples) * td.losses[batch.sampled]).sum() / len(td.losses[batch.agent])
 
-    def weights(self, batch: Batch) -> th.Tensor:
+    def weights(self, samples: Samples) -> th.Tensor:
         """
         Compute how much each sample counts, where one of the agent's transitions counts 1.
 
-        :param batch: the batch
+        :param samples: k of them
         :return: shape (k,)
         """
-        indices, _, certainty = batch.samples  # type: ignore[misc]
+        indices, _, certainty = samples
         # the first action of a bridge does not lead to the expert's next state
         return certainty * th.as_tensor(~self.knowledge.bridged(indices), device=certainty.device)
