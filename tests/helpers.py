@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -12,6 +13,7 @@ import torch
 from gymnasium import spaces
 
 from sb3_diiqn import ExpertObservations
+from sb3_diiqn.imitation.config import WHERE_STATES_VARY, Habits
 
 LENGTH = 6
 LEFT, RIGHT = 0, 1
@@ -150,3 +152,15 @@ def global_random_state() -> list[Any]:
     """Everything that decides the next draws of Python's, numpy's and torch's global generators."""
     name, keys, position, *rest = np.random.get_state()  # noqa: NPY002, this is the one that Stable-Baselines3 draws from
     return [random.getstate(), name, keys.tolist(), position, rest, torch.get_rng_state().tolist()]
+
+
+def with_habits(algorithm: Any, habits: Habits = WHERE_STATES_VARY, **changes: Any) -> Any:
+    """
+    Make an algorithm whose habits do not depend on the expert data.
+
+    :param algorithm: its class
+    :param habits: in any case
+    :param changes: what is different about them
+    """
+    fixed = replace(habits, **changes)
+    return type(algorithm.__name__, (algorithm,), {"where_states_repeat": fixed, "where_states_vary": fixed})

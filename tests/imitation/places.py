@@ -9,8 +9,8 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 
 from sb3_diiqn import ExpertObservations
-from sb3_diiqn.common import buffers
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
+from sb3_diiqn.imitation import buffers
 from sb3_diiqn.imitation.buffers import ExpertDictReplayBuffer, ExpertReplayBuffer
 from sb3_diiqn.inference import ExpertKnowledge, InferenceSettings
 

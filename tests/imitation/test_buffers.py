@@ -124,9 +124,9 @@ def test_the_expert_half_of_an_n_step_batch_is_one_step() -> None:
 # --- the reward -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("expert_reward", "rewards", "dones"), [("matched", [10, 10], [1, 1]), ("agent", [10, 20], [1, 0])])
+@pytest.mark.parametrize(("expert_rewards", "rewards", "dones"), [("none", [10, 10], [1, 1]), ("agent", [10, 20], [1, 0])])
 def test_reward_and_end_are_those_of_the_nearest_transition_or_of_the_agents(
-    expert_reward: Any, rewards: list[float], dones: list[float]
+    expert_rewards: Any, rewards: list[float], dones: list[float]
 ) -> None:
     """Both agent transitions match the expert's; the first reproduces it and gives the action."""
     space = spaces.Box(0, 100, (1,), dtype=np.float32)
@@ -134,7 +134,7 @@ def test_reward_and_end_are_those_of_the_nearest_transition_or_of_the_agents(
     knowledge = ExpertKnowledge(
         expert, space, InferenceSettings(similarity_threshold=0.95, n_neighbors=1, max_inference_error=0.1)
     )
-    buffer = ExpertReplayBuffer(4, space, ACTIONS, device="cpu", knowledge=knowledge, expert_reward=expert_reward)
+    buffer = ExpertReplayBuffer(4, space, ACTIONS, device="cpu", knowledge=knowledge, expert_rewards=expert_rewards)
     for start, end, action, reward, done in ((0, 1, 7, 10, True), (0.25, 3, 8, 20, False)):
         buffer.add(np.float32([[start]]), np.float32([[end]]), np.array([action]), np.array([reward]), np.array([done]), [{}])
 
@@ -148,19 +148,19 @@ def test_reward_and_end_are_those_of_the_nearest_transition_or_of_the_agents(
     np.testing.assert_array_equal(expert_samples.dones[:, 0], np.array(dones)[of_second])
 
 
-@pytest.mark.parametrize("expert_reward", ["matched", "agent"])
-def test_a_cut_episode_did_not_end(expert_reward: Any) -> None:
-    buffer = make_buffer(expert_at([(0, 0), (1, 0), (2, 0)]), expert_reward=expert_reward)
+@pytest.mark.parametrize("expert_rewards", ["none", "agent"])
+def test_a_cut_episode_did_not_end(expert_rewards: Any) -> None:
+    buffer = make_buffer(expert_at([(0, 0), (1, 0), (2, 0)]), expert_rewards=expert_rewards)
     add(buffer, range(3), done_at=(0,), cut_at=(1,))
     expert = buffer.sample_with_expert(64).expert
     for index, done in ((0, 1), (1, 0), (2, 0)):
         assert set(expert.dones[expert.indices == index].flatten().tolist()) == {done}
 
 
-@pytest.mark.parametrize("expert_reward", ["matched", "agent"])
+@pytest.mark.parametrize("expert_rewards", ["none", "agent"])
 @pytest.mark.parametrize("kind", ["plain", pytest.param("n-step", marks=KINDS[2].marks)])
-def test_rewards_of_parallel_environments_are_not_mixed_up(kind: str, expert_reward: Any) -> None:
-    buffer = make_buffer(expert_at(every_place(8, 3)), kind, n_envs=3, expert_reward=expert_reward)
+def test_rewards_of_parallel_environments_are_not_mixed_up(kind: str, expert_rewards: Any) -> None:
+    buffer = make_buffer(expert_at(every_place(8, 3)), kind, n_envs=3, expert_rewards=expert_rewards)
     add(buffer, range(8))
     agent, expert = buffer.sample_with_expert(64)
     np.testing.assert_allclose(expert.rewards[:, 0], reward_of(*agent.observations.numpy().T))
@@ -285,7 +285,9 @@ def test_a_pickled_buffer_has_its_matches_but_not_the_expert_data(kind: str) -> 
     add(buffer, range(394, 395), kind)
     restored = pickle.loads(pickle.dumps(buffer))
     assert not {"expert", "matcher"} & set(vars(restored.knowledge))
-    restored.knowledge = make_buffer(expert_at(places, kind), kind, n_envs=2).knowledge.adopt(restored.knowledge)
+    knowledge = make_buffer(expert_at(places, kind), kind, n_envs=2).knowledge
+    knowledge.adopt(restored.knowledge)
+    restored.knowledge = knowledge
     # the last step had not been matched when the buffer was pickled
     restored.match_pending()
     buffer.match_pending()
@@ -306,15 +308,15 @@ class Nowhere(gymnasium.Env[Any, Any]):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("expert_reward", ["matched", "agent"])
-def test_both_halves_are_normalised(kind: str, expert_reward: Any) -> None:
+@pytest.mark.parametrize("expert_rewards", ["none", "agent"])
+def test_both_halves_are_normalised(kind: str, expert_rewards: Any) -> None:
     space = PLACES_BY_KEY if kind == "dict" else PLACES
     keys = {"norm_obs_keys": ["step"]} if kind == "dict" else {}
     env = VecNormalize(DummyVecEnv([lambda: Nowhere(space)] * 2), clip_obs=1000.0, clip_reward=1000.0, **keys)
     statistics = env.obs_rms["step"] if kind == "dict" else env.obs_rms
     statistics.mean, statistics.var = np.full(statistics.mean.shape, 3.0), np.full(statistics.var.shape, 4.0)
     env.ret_rms.var = np.array(25.0)
-    buffer = make_buffer(expert_at(every_place(8, 2), kind), kind, n_envs=2, expert_reward=expert_reward)
+    buffer = make_buffer(expert_at(every_place(8, 2), kind), kind, n_envs=2, expert_rewards=expert_rewards)
     add(buffer, range(8), kind)
 
     agent, expert = buffer.sample_with_expert(32, env=env)

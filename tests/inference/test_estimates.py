@@ -11,7 +11,7 @@ from sb3_diiqn.inference.estimates import estimate, mixed_with_chance
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "plausible", "confidence"),
+    ("probabilities", "plausible", "certainty"),
     [
         ([1.0, 0.0, 0.0, 0.0], [1, 0, 0, 0], 1.0),
         ([0.7, 0.1, 0.1, 0.1], [1, 0, 0, 0], (0.7 - 0.25) / 0.75),
@@ -21,16 +21,16 @@ from sb3_diiqn.inference.estimates import estimate, mixed_with_chance
     ],
     ids=["sure", "likely", "tie", "just plausible", "no idea"],
 )
-def test_by_hand(probabilities: list[float], plausible: list[int], confidence: float) -> None:
+def test_by_hand(probabilities: list[float], plausible: list[int], certainty: float) -> None:
     estimates = estimate(np.array([probabilities]))
     assert estimates.plausible.tolist() == [[bool(value) for value in plausible]]
-    assert estimates.confidence == pytest.approx([confidence])
+    assert estimates.certainty == pytest.approx([certainty])
 
 
 def test_each_row_is_judged_alone() -> None:
     estimates = estimate(np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]))
     assert estimates.plausible.tolist() == [[True, False], [True, True], [False, True]]
-    assert estimates.confidence == pytest.approx([0.8, 0.0, 0.6])
+    assert estimates.certainty == pytest.approx([0.8, 0.0, 0.6])
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=8).filter(lambda values: sum(values) > 0.01))
@@ -38,7 +38,7 @@ def test_the_likeliest_is_always_plausible(values: list[float]) -> None:
     probabilities = np.array([values]) / sum(values)
     estimates = estimate(probabilities)
     assert estimates.plausible[0, probabilities.argmax()]
-    assert 0 <= estimates.confidence[0] <= 1
+    assert 0 <= estimates.certainty[0] <= 1
 
 
 @given(st.integers(2, 9), st.floats(0.0, 1.0), st.data())
@@ -48,7 +48,7 @@ def test_a_single_action_is_trusted_as_much_as_it_is_said_to_be(n_actions: int, 
     assert probabilities.sum() == pytest.approx(1)
     estimates = estimate(probabilities)
     if estimates.plausible.all():
-        assert (estimates.confidence, trust) == (0, pytest.approx(0, abs=1 / n_actions + 1e-9))
+        assert (estimates.certainty, trust) == (0, pytest.approx(0, abs=1 / n_actions + 1e-9))
     else:
         assert estimates.plausible[0].nonzero()[0].tolist() == [action]
-        assert estimates.confidence == pytest.approx([trust])
+        assert estimates.certainty == pytest.approx([trust])
