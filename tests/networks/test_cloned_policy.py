@@ -47,24 +47,6 @@ def test_a_layer_whose_units_are_all_below_zero_learns_again() -> None:
     np.testing.assert_allclose(clone.probabilities(observations), np.eye(2), atol=0.1)
 
 
-def test_actions_are_drawn_by_their_probabilities() -> None:
-    follower = CloneFollower(lambda observations: LABELS[observations], seed=0)
-    drawn = np.stack([follower.actions(np.array([0, 1, 2, 3]), np.arange(4)) for _ in range(3000)])
-    assert (drawn[:, 0] == 0).all()
-    assert (drawn[:, 1] == 1).all()
-    assert chisquare(np.bincount(drawn[:, 2], minlength=3)[1:]).pvalue > 0.001
-    assert (drawn[:, 2] > 0).all()
-    assert chisquare(np.bincount(drawn[:, 3])).pvalue > 0.001
-
-
-def test_implausible_actions_are_not_drawn() -> None:
-    """Less than half as likely as the likeliest; the others are drawn in proportion: 0.4 to 0.3."""
-    follower = CloneFollower(lambda observations: np.tile([0.4, 0.3, 0.19, 0.11], (len(observations), 1)), seed=0)
-    drawn = np.bincount(follower.actions(np.zeros(7000), np.arange(7000)), minlength=4)
-    assert drawn[2:].tolist() == [0, 0]
-    assert chisquare(drawn[:2], [4000, 3000]).pvalue > 0.001
-
-
 class Doubled(BaseFeaturesExtractor):
     """A features extractor of a user's own."""
 
@@ -106,11 +88,6 @@ def test_its_copy_of_the_extractor_is_given_images_as_the_policys_is(normalize_i
     assert [seen.unique().item() for seen in given] == pytest.approx([0.2 if normalize_images else 51] * 2)
 
 
-def test_before_it_has_learned_no_action_is_known() -> None:
-    follower = CloneFollower(lambda observations: None, seed=0)
-    assert follower.actions(np.array([0, 1, 2]), np.arange(3)).tolist() == [NO_ACTION] * 3
-
-
 def test_what_was_always_the_same_does_not_drown_the_rest() -> None:
     """The third component was constant in training; later it is not, by a little, or by a lot."""
     th.manual_seed(0)
@@ -129,9 +106,3 @@ def test_images_of_any_size(size: int) -> None:
     images = th.zeros(4, 3, size, size, dtype=th.uint8)
     clone.learn(images, th.eye(3)[[0, 1, 2, 0]])
     assert clone.probabilities(images).shape == (4, 3)
-
-
-def test_the_same_seed_draws_the_same() -> None:
-    one, two = (CloneFollower(lambda observations: LABELS[observations], seed=5) for _ in range(2))
-    states, environments = np.array([3] * 50), np.arange(50)
-    np.testing.assert_array_equal(one.actions(states, environments), two.actions(states, environments))
