@@ -42,7 +42,6 @@ def main(timesteps: int) -> None:
         "MlpPolicy",
         env,
         expert_data=recording.expert_data,
-        preset="bridging",
         learning_rate=1e-3,
         gamma=0.95,
         train_freq=2,

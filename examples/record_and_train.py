@@ -27,7 +27,6 @@ def main(timesteps: int) -> None:
         "MlpPolicy",
         env,
         expert_data=recording.expert_data,
-        preset="bridging",  # matching transitions of the expert lead, and are imitated
         learning_rate=1e-3,
         gamma=0.95,
         train_freq=2,

@@ -7,8 +7,11 @@ that are close to 1, ``NAME_pow`` for powers of two.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sb3_diiqn.inference import BridgingSettings, InferenceSettings
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -41,21 +44,16 @@ DQN_SPACE: SearchSpace = {
     "exploration_final_eps": _number(0.01, 0.2),
 }
 IMITATION_SPACE: SearchSpace = {
+    "inference": _choice("nearest", "inverse_dynamics"),
+    "guide": _choice("matching", "clone", "both", "none"),
+    "guide_fraction": _number(0.0, 0.8, step=0.2),  # in steps, so that 0, which turns it off, is tried as well
+    "imitation_coef": _number(0.0, 1.0, step=0.25),
+    "margin": _choice("auto", 0.1, 0.3, 1.0, 2.0),
     "one_minus_similarity_threshold": _number(0.003, 0.2, log=True),
     "n_neighbors": _integer(1, 20, log=True),
     "usefulness_beta": _number(0.1, 30.0, log=True),
     "max_training_count": _integer(100, 200_000, log=True),
     "max_inference_error": _number(0.0001, 0.3, log=True),
-    "guidance_share": _number(0.0, 0.9),
-    "guidance_length": _integer(2, 100, log=True),
-    "guide": _choice("matching", "clone", "both"),
-    "guide_follows": _choice("next", "shortest"),
-    "led_episodes": _number(0.0, 0.8, step=0.2),  # in steps as margin_weight below
-    "greedy_episodes": _number(0.0, 0.5, step=0.25),
-    "inference": _choice("nearest", "inverse_dynamics"),
-    "margin_weight": _number(0.0, 1.0, step=0.25),  # in steps, so that 0, which turns it off, is tried as well
-    "margin": _choice("auto", 0.1, 0.3, 1.0, 2.0),
-    "margin_factor": _number(0.25, 4.0, log=True),
 }
 BRIDGING_SPACE: SearchSpace = {
     "infeasibility_threshold": _number(0.003, 0.3, log=True),
@@ -69,6 +67,9 @@ OWN_SPACES: dict[str, SearchSpace] = {
     "qrdiiqn": IMITATION_SPACE,
 }
 """For each algorithm the search space of its own arguments, those that DQN does not have."""
+
+NESTED = {"matching_kwargs": InferenceSettings, "bridge_kwargs": BridgingSettings}
+"""The arguments that are dictionaries, and what they hold."""
 
 
 def sampler(space: SearchSpace) -> Sampler:
@@ -94,6 +95,11 @@ def convert(sampled: Mapping[str, Any]) -> dict[str, Any]:
     if "steps_per_update" in arguments:
         # an update cannot be for more steps than are collected between two trainings
         arguments["gradient_steps"] = max(arguments["train_freq"] // arguments.pop("steps_per_update"), 1)
+    for name, settings in NESTED.items():
+        # rl-zoo merges a trial with the yml file argument by argument: what is tuned stays flat until here
+        nested = {field.name: arguments.pop(field.name) for field in fields(settings) if field.name in arguments}
+        if nested:
+            arguments[name] = nested
     return arguments
 
 

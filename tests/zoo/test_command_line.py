@@ -64,7 +64,7 @@ def test_qrdiiqn_with_a_configuration_of_ones_own(workplace: Path, capsys: pytes
     assert main(options) == 2
     assert f"no hyperparameters of qrdiiqn for '{MAZE}' in this package: write a yml file" in capsys.readouterr().err
     assert main(["expert", "--env", MAZE]) == 0
-    settings = "n_timesteps: 200, policy: MlpPolicy, learning_starts: 50, preset: guided, policy_kwargs: {n_quantiles: 5}"
+    settings = "n_timesteps: 200, policy: MlpPolicy, learning_starts: 50, inference: inverse_dynamics, policy_kwargs: {n_quantiles: 5}"
     data = "expert_data: expert_data/sb3_diiqn-Maze2D-v0-0.5.npz"
     (workplace / "own.yml").write_text(f"{MAZE}: {{{settings}, {data}}}\n")
     assert main([*options, "--conf-file", "own.yml"]) == 0

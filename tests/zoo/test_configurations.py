@@ -22,7 +22,7 @@ from sb3_diiqn.zoo.configurations import (
 from tests.zoo.conftest import record_random
 
 FILES = {name: read_yml(configuration_folder() / f"{name}.yml") for name in ("dqn", "diiqn", "hadiiqn", "experts")}
-OWN_KEYS = {"expert_data", "guidance_share", "guidance_length", "guide", "inference", "margin_weight", "preset"}
+OWN_KEYS = {"expert_data", "guide"}
 EXTRAS = {
     "MinAtar/": "minatar",
     "LunarLander": "Box2D",

@@ -70,6 +70,14 @@ def test_parameters_of_a_trial_give_the_same_arguments(algorithm: str) -> None:
         assert convert(trial.params) == arguments
 
 
+def test_what_is_nested_is_flat_while_it_is_tuned() -> None:
+    assert convert({"n_neighbors": 3, "bridge_length": 2, "one_minus_similarity_threshold": 0.25, "margin": 0.3}) == {
+        "matching_kwargs": {"n_neighbors": 3, "similarity_threshold": 0.75},
+        "bridge_kwargs": {"bridge_length": 2},
+        "margin": 0.3,
+    }
+
+
 def test_own_arguments_are_those_that_dqn_does_not_have() -> None:
     dqn = inspect.signature(DQN.__init__).parameters
     own = convert(dict.fromkeys({**IMITATION_SPACE, **BRIDGING_SPACE}, 0))
