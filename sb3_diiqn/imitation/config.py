@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, get_args
 
 import numpy as np
@@ -143,10 +143,10 @@ class ImitationConfig:
 
     def matching(self) -> InferenceSettings:
         """Make the settings of inference and confidence."""
-        given = dict(self.matching_kwargs or {})
-        if "max_inference_error" not in given and self.inference != "nearest":
-            given["max_inference_error"] = MAX_INFERENCE_ERROR_BESIDE_A_NETWORK
-        return settings_from(InferenceSettings, "matching_kwargs", given)
+        settings = settings_from(InferenceSettings, "matching_kwargs", self.matching_kwargs)
+        if self.inference == "nearest" or "max_inference_error" in (self.matching_kwargs or {}):
+            return settings
+        return replace(settings, max_inference_error=MAX_INFERENCE_ERROR_BESIDE_A_NETWORK)
 
 
 def settings_from(settings_class: type[Settings], name: str, given: Mapping[str, Any] | None) -> Settings:
