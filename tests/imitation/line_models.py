@@ -1,4 +1,4 @@
-"""DIIQN on a line, with the networks beside the Q-network."""
+"""DIIQN on a line, the published method and what is added to it, whatever the expert data would choose."""
 
 from __future__ import annotations
 
@@ -8,26 +8,46 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from sb3_diiqn import DIIQN
-from tests.helpers import TINY, LineEnv, right_walks
+from sb3_diiqn import DIIQN, PAPER
+from sb3_diiqn.exploration import GuidedExploration
+from sb3_diiqn.imitation.learner import Learner
+from tests.helpers import TINY, LineEnv, right_walks, with_habits
 
-INVERSE: dict[str, Any] = {"inference": "inverse_dynamics", "margin_weight": 1.0}
+#: Guided in half of the exploration, step by step, and nowhere greedily.
+PLAIN: Any = with_habits(DIIQN, exploration_fraction=0.5, greedy_fraction=0.0)
+#: The published method, unless something is added.
+BASE: dict[str, Any] = {**TINY, "buffer_size": 1000, **PAPER, "guide_fraction": 0.0, "margin": 0.8}
+
+INVERSE: dict[str, Any] = {"inference": "inverse_dynamics", "imitation_coef": 1.0}
 CLONE: dict[str, Any] = {
     "guide": "clone",
-    "guidance_share": 0.5,
     "gradient_steps": 4,
     "exploration_fraction": 1.0,
     "exploration_final_eps": 1.0,
 }
-#: For each network beside the Q-network, arguments that bring it about.
-NETWORKS: dict[str, dict[str, Any]] = {"inverse_dynamics": INVERSE, "cloned_policy": CLONE}
+#: For each auxiliary network, arguments that bring it about.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "action_inference": INVERSE,
+    "cloned_policy": CLONE,
+    "state_embedding": {"matching_kwargs": {"similarity_metric": "learned"}},
+}
 
 
-def make(look: str = "vector", n_envs: int = 1, **arguments: Any) -> DIIQN:
+def make(look: str = "vector", n_envs: int = 1, algorithm: Any = PLAIN, **arguments: Any) -> Any:
     env = DummyVecEnv([lambda: LineEnv(look)] * n_envs)
     policy = "MultiInputPolicy" if look.startswith("dict") else "MlpPolicy"
-    fixed = {**TINY, "buffer_size": 1000, "expert_data": right_walks(look), "preset": "paper"}
-    return DIIQN(policy, env, **{**fixed, **arguments})
+    return algorithm(policy, env, **{**BASE, "expert_data": right_walks(look), **arguments})
+
+
+def learner_of(model: DIIQN) -> Learner:
+    assert model.learner is not None
+    return model.learner
+
+
+def exploration_of(model: DIIQN) -> GuidedExploration:
+    exploration = learner_of(model).exploration
+    assert exploration is not None
+    return exploration
 
 
 def parameters_of(network: th.nn.Module) -> list[np.ndarray]:

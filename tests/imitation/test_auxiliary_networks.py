@@ -1,4 +1,4 @@
-"""The networks beside the Q-network: when they learn, and how they are saved and loaded."""
+"""The auxiliary networks: when they learn, and how they are saved and loaded."""
 
 from __future__ import annotations
 
@@ -10,55 +10,81 @@ import pytest
 import torch as th
 
 from sb3_diiqn import DIIQN
-from tests.diiqn.line_models import CLONE, INVERSE, NETWORKS, make, parameters_of
+from sb3_diiqn.imitation.learner import Learner
 from tests.helpers import right_walks, walk
+from tests.imitation.line_models import CLONE, INVERSE, NETWORKS, PLAIN, learner_of, make, parameters_of
+
+
+def network_of(model: DIIQN, name: str) -> Any:
+    return learner_of(model).networks[name]
 
 
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_the_network_and_its_optimizer_are_saved(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     model = make(**arguments).learn(200)
+    assert list(learner_of(model).networks) == [name]
+    names = {f"imitation.{name}", f"imitation.{name}.optimizer"}
+    assert set(model.get_parameters()) == {"policy", "policy.optimizer", *names}
     model.save(tmp_path / "model")
-    for data in (right_walks(), None):
-        loaded = DIIQN.load(tmp_path / "model", expert_data=data)
-        one, other = getattr(model, name), getattr(loaded, name)
-        for before, after in zip(parameters_of(one), parameters_of(other), strict=True):
-            np.testing.assert_array_equal(before, after)
-        old, new = (network.optimizer.state_dict()["state"] for network in (one, other))
-        assert old.keys() == new.keys()
-        assert len(old) > 0
-        assert loaded.predict(walk([0]))[0].shape == (1,)
+    loaded = PLAIN.load(tmp_path / "model", expert_data=right_walks())
+    one, other = network_of(model, name), network_of(loaded, name)
+    for before, after in zip(parameters_of(one), parameters_of(other), strict=True):
+        np.testing.assert_array_equal(before, after)
+    old, new = (network.optimizer.state_dict()["state"] for network in (one, other))
+    assert old.keys() == new.keys()
+    assert len(old) > 0
+    assert loaded.predict(walk([0]))[0].shape == (1,)
+
+
+@pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
+def test_a_model_without_its_expert_data_keeps_them_when_it_is_saved_again(
+    tmp_path: Path, name: str, arguments: dict[str, Any]
+) -> None:
+    model = make(**arguments).learn(200)
+    model.save(tmp_path / "model")
+    without = PLAIN.load(tmp_path / "model")
+    assert without.learner is None
+    assert without.predict(walk([0]))[0].shape == (1,)
+    without.save(tmp_path / "again")
+    loaded = PLAIN.load(tmp_path / "again", expert_data=right_walks())
+    for before, after in zip(parameters_of(network_of(model, name)), parameters_of(network_of(loaded, name)), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert learner_of(loaded).state.n_updates == learner_of(model).state.n_updates > 0
 
 
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     model = make(**arguments).learn(200)
     model.save(tmp_path / "model")
-    loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
-    before = parameters_of(getattr(loaded, name))
+    loaded = PLAIN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks())
+    before = parameters_of(network_of(loaded, name))
     loaded.learn(100, reset_num_timesteps=False)
-    after = parameters_of(getattr(loaded, name))
+    after = parameters_of(network_of(loaded, name))
     assert any((one != other).any() for one, other in zip(before, after, strict=True))
 
 
-def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely() -> None:
-    model = make(**INVERSE, guide="clone", guidance_share=0.5, gradient_steps=1, train_freq=1)
-    model.networks_warm_up, model.networks_interval = 2, 3
-    learned: dict[str, list[tuple[int, int]]] = {"inverse_dynamics": [], "cloned_policy": []}
+def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Learner, "warm_up", 2)
+    monkeypatch.setattr(Learner, "longest_interval", 3)
+    model = make(**INVERSE, guide="clone", gradient_steps=1, train_freq=1)
+    learned: dict[str, list[tuple[int, int]]] = {"action_inference": [], "cloned_policy": []}
     for name, calls in learned.items():
-        getattr(model, name).learn = lambda *batch, calls=calls: calls.append((model._n_batches, len(batch[1])))
+        network_of(model, name).learn = lambda *batch, calls=calls: calls.append(
+            (learner_of(model).state.n_updates, len(batch[1]))
+        )
     model.learn(model.learning_starts + 12)
     # one in 1 up to 3, one in 2 up to 5, and one in 3 from then on
     updates = [1, 2, 3, 4, 6, 9, 12]
-    assert learned["inverse_dynamics"] == [(n, 16) for n in updates]
+    assert learned["action_inference"] == [(n, 16) for n in updates]
     assert learned["cloned_policy"] == [(n, 128) for n in updates]
 
 
 @pytest.mark.parametrize(
     ("saved", "instead"),
     [
-        (CLONE, {"guidance_share": 0.0}),
+        (CLONE, {"guide": "none"}),
         (CLONE, {"guide": "matching"}),
-        ({"guidance_share": 0.5}, {"guide": "clone"}),
+        ({"guide": "matching"}, {"guide": "clone"}),
         (INVERSE, {"inference": "nearest"}),
         ({}, {"inference": "inverse_dynamics"}),
     ],
@@ -67,30 +93,40 @@ def test_a_loaded_model_can_be_guided_otherwise(tmp_path: Path, saved: dict[str,
     """A network that is not needed any more is left in the file, one that was not there begins anew."""
     model = make(**saved).learn(200)
     model.save(tmp_path / "model")
-    loaded = DIIQN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks(), **instead)
+    loaded = PLAIN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks(), **instead)
     for one, other in zip(parameters_of(model.q_net), parameters_of(loaded.q_net), strict=True):
         np.testing.assert_array_equal(one, other)
     loaded.learn(100, reset_num_timesteps=False)
     loaded.set_parameters(tmp_path / "model.zip")
 
 
+def test_a_network_that_begins_anew_in_a_loaded_model_learns_from_every_batch_at_first(tmp_path: Path) -> None:
+    model = make(**INVERSE).learn(200)
+    model.save(tmp_path / "model")
+    loaded = PLAIN.load(tmp_path / "model", env=model.get_env(), expert_data=right_walks(), guide="clone")
+    assert learner_of(model).state.n_updates > 0
+    assert learner_of(loaded).state.n_updates == 0
+    assert learner_of(loaded).clone_probabilities(walk([0])) is None
+
+
 @pytest.mark.parametrize("exact_match", [False, True])
 def test_parameters_without_the_networks_leave_them_as_they_are(exact_match: bool) -> None:
     model = make(**CLONE).learn(200)
-    parameters = {key: value for key, value in model.get_parameters().items() if not key.startswith("cloned_policy")}
-    before, n_batches = model.clone_probabilities(walk([0, 1])), model._n_batches
+    learner = learner_of(model)
+    parameters = {key: value for key, value in model.get_parameters().items() if not key.startswith("imitation.")}
+    before, n_updates = learner.clone_probabilities(walk([0, 1])), learner.state.n_updates
     assert before is not None
     model.set_parameters(parameters, exact_match=exact_match)
-    np.testing.assert_array_equal(model.clone_probabilities(walk([0, 1])), before)
-    assert model._n_batches == n_batches
+    np.testing.assert_array_equal(learner.clone_probabilities(walk([0, 1])), before)  # type: ignore[arg-type]
+    assert learner.state.n_updates == n_updates
 
 
-def test_a_saved_network_of_another_architecture_is_not_taken(tmp_path: Path) -> None:
+def test_a_saved_network_of_another_architecture_is_not_taken() -> None:
     model = make(**INVERSE).learn(200)
     parameters = model.get_parameters()
-    parameters["inverse_dynamics"] = {"head.1.weight": th.zeros(1)}
-    before = parameters_of(model.inverse_dynamics)  # type: ignore[arg-type]
-    with pytest.warns(UserWarning, match="inverse_dynamics is not of this model's architecture"):
+    parameters["imitation.action_inference"] = {"head.1.weight": th.zeros(1)}
+    before = parameters_of(network_of(model, "action_inference"))
+    with pytest.warns(UserWarning, match="action_inference is not of this model's architecture"):
         model.set_parameters(parameters)
-    for one, other in zip(before, parameters_of(model.inverse_dynamics), strict=True):  # type: ignore[arg-type]
+    for one, other in zip(before, parameters_of(network_of(model, "action_inference")), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList, Every
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.monitor import Monitor
 
-from sb3_diiqn import DIIQN
+from sb3_diiqn import DIIQN, PAPER
 from sb3_diiqn.imitation.callbacks import ConfidenceCallback, with_confidence_callback
 from tests.helpers import TINY, LineEnv, right_walks
 
@@ -65,7 +65,7 @@ def dqn() -> DQN:
 
 
 def diiqn(**arguments: Any) -> DIIQN:
-    return DIIQN("MlpPolicy", LineEnv(), **{**TINY, "expert_data": right_walks(), "preset": "paper", **arguments})
+    return DIIQN("MlpPolicy", LineEnv(), **{**TINY, **PAPER, "expert_data": right_walks(), **arguments})
 
 
 def events(model: DQN, callback: BaseCallback, diary: Diary, n: int = 60) -> list[tuple[str, int]]:
@@ -154,7 +154,7 @@ def logged(model: DQN, callback: Any = None, n: int = 120) -> list[tuple[int, di
 
 
 def monitored(**arguments: Any) -> DIIQN:
-    arguments = {**TINY, "expert_data": right_walks(), "preset": "paper", **arguments}
+    arguments = {**TINY, **PAPER, "expert_data": right_walks(), **arguments}
     return DIIQN("MlpPolicy", Monitor(LineEnv(time_limit=10)), **arguments)
 
 

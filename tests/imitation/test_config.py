@@ -1,99 +1,240 @@
-"""Presets: what they set, and what the user sets."""
+"""The arguments, checked, and what follows from the expert data."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
-from sb3_diiqn.imitation.presets import PRESETS
+from gymnasium import spaces
 
-from sb3_diiqn import DIIQN, HADIIQN
+from sb3_diiqn import DIIQN, HADIIQN, PAPER, ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.ha_diiqn.bridging_policy import BridgingPolicy
-from sb3_diiqn.networks.cloned_policy import CloneFollower, CloneOrMatchingFollower
+from sb3_diiqn.exploration import CloneGuide, FirstCertain, MatchingGuide
+from sb3_diiqn.ha_diiqn import BridgingPolicy
+from sb3_diiqn.imitation.action_inference import NearestInference, NetworkInference
+from sb3_diiqn.imitation.config import (
+    FEWEST_VISITS,
+    MOST_REPEATING_STATES,
+    WHERE_STATES_REPEAT,
+    WHERE_STATES_VARY,
+    ImitationConfig,
+    settings_from,
+    states_repeat,
+)
+from sb3_diiqn.inference import BridgingSettings, InferenceSettings
 from tests.helpers import TINY, LineEnv, right_walks
+from tests.imitation.line_models import exploration_of, learner_of
+
+DEFAULTS: dict[str, Any] = {
+    "inference": "auto",
+    "guide": "auto",
+    "guide_fraction": 0.8,
+    "imitation_loss": "large_margin",
+    "imitation_coef": 1.0,
+    "margin": "auto",
+    "expert_rewards": "none",
+    "matching_kwargs": None,
+}
+NAN, INFINITY = float("nan"), float("inf")
 
 
-def make(algorithm: type[DIIQN] = DIIQN, **arguments: Any) -> DIIQN:
-    return algorithm("MlpPolicy", LineEnv(), **TINY, expert_data=right_walks(), **arguments)
+def make(algorithm: Any = DIIQN, repeating: bool = False, **arguments: Any) -> Any:
+    data = right_walks(n=4 if repeating else 2)
+    return algorithm("MlpPolicy", LineEnv(), **TINY, expert_data=data, **arguments)
 
 
-@pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_sets_what_the_user_leaves_out(algorithm: type[DIIQN], preset: str) -> None:
-    model = make(algorithm, preset=preset)
-    # a clone does not know bridges
-    expected = PRESETS[preset] | ({"guide": "matching"} if algorithm is HADIIQN else {})
-    assert {name: getattr(model, name) for name in PRESETS[preset]} == expected
+# --- values -------------------------------------------------------------------------------------------------------------------
 
 
-def test_hadiiqn_follows_bridges_unless_a_clone_is_asked_for() -> None:
-    guides = ({}, {"guide": "clone"}, {"guide": "both"})
-    followers = [make(HADIIQN, preset="guided", **guide).learn(100)._guidance.follower for guide in guides]
-    assert [type(follower) for follower in followers] == [BridgingPolicy, CloneFollower, CloneOrMatchingFollower]
-    assert type(followers[2].matching) is BridgingPolicy
-
-
-@pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("name", "value", "fragment"),
     [
-        ({"preset": "bridging"}, True),
-        ({"preset": "bridging", "guide_follows": "next"}, False),
-        ({"preset": "guided", "guide": "matching"}, False),
-        ({"preset": "guided", "guide": "matching", "guide_follows": "shortest"}, True),
+        ("inference", "telepathy", "'auto', 'nearest', 'inverse_dynamics', or a class that takes a Context"),
+        ("inference", None, "'auto'"),
+        ("inference", ["nearest"], "'auto'"),
+        ("guide", "teacher", "'auto', 'matching', 'clone', 'both', 'none', or a class that takes a Context"),
+        ("guide", None, "'auto'"),
+        ("guide_fraction", 1.0, "at least 0 and below 1"),
+        ("guide_fraction", -0.1, "at least 0 and below 1"),
+        ("guide_fraction", True, "at least 0 and below 1"),
+        ("guide_fraction", "half", "at least 0 and below 1"),
+        ("imitation_loss", "large", "'large_margin', or a class that takes a Context and a FadingWeight"),
+        ("imitation_loss", None, "'large_margin'"),
+        ("imitation_coef", -0.1, "at least 0"),
+        ("imitation_coef", NAN, "at least 0"),
+        ("imitation_coef", INFINITY, "at least 0"),
+        ("imitation_coef", True, "at least 0"),
+        ("margin", 0.0, "positive, or 'auto'"),
+        ("margin", -1.0, "positive"),
+        ("margin", "wide", "positive"),
+        ("margin", None, "positive"),
+        ("expert_rewards", "both", "'none', 'recorded', 'agent'"),
+        ("expert_rewards", None, "'none', 'recorded', 'agent'"),
+        ("matching_kwargs", ["auto"], "a dictionary, or None"),
+        ("matching_kwargs", 0, "a dictionary, or None"),
     ],
 )
-def test_which_way_the_guide_goes(algorithm: type[DIIQN], arguments: dict[str, Any], expected: bool) -> None:
-    follower = make(algorithm, **arguments)._guidance.follower
-    assert follower.shortest is expected
-    assert (follower.match_pending is not None) is expected
+def test_wrong_values_are_named_with_what_is_expected(name: str, value: Any, fragment: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        ImitationConfig(**{**DEFAULTS, name: value})
+    assert str(raised.value).startswith(f"{name}={value!r}: it must be")
+    assert fragment in str(raised.value)
 
 
-def test_what_the_user_says_counts() -> None:
-    model = make(preset="guided", guidance_share=0.0, margin_weight=0.25)
-    assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.25, "inverse_dynamics")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("guide_fraction", 0),
+        ("guide_fraction", 0.99),
+        ("imitation_coef", 0),
+        ("imitation_coef", np.float32(2.0)),
+        ("margin", 1e-3),
+        ("matching_kwargs", {}),
+        ("inference", NearestInference),
+        ("guide", lambda context: None),
+        ("imitation_loss", lambda context, weight: None),
+    ],
+)
+def test_the_bounds_themselves_and_classes_are_allowed(name: str, value: Any) -> None:
+    assert getattr(ImitationConfig(**{**DEFAULTS, name: value}), name) is value
+
+
+@pytest.mark.parametrize(
+    ("settings_class", "name", "key"),
+    [
+        (InferenceSettings, "matching_kwargs", "similarity_treshold"),
+        (InferenceSettings, "matching_kwargs", "bridge_length"),
+        (BridgingSettings, "bridge_kwargs", "n_neighbors"),
+        (BridgingSettings, "bridge_kwargs", 3),
+    ],
+)
+def test_unknown_keys_are_named_with_those_that_there_are(settings_class: Any, name: str, key: Any) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        settings_from(settings_class, name, {key: 1})
+    assert str(raised.value).startswith(f"{name} has the key {key!r}: it may have ")
+    assert all(repr(known) in str(raised.value) for known in vars(settings_class()))
+
+
+def test_keys_that_are_given_are_set_and_the_others_have_their_defaults() -> None:
+    assert settings_from(InferenceSettings, "matching_kwargs", {"n_neighbors": 2}) == InferenceSettings(n_neighbors=2)
+    assert settings_from(BridgingSettings, "bridge_kwargs", None) == BridgingSettings()
+    with pytest.raises(ConfigurationError, match="n_neighbors=0"):
+        settings_from(InferenceSettings, "matching_kwargs", {"n_neighbors": 0})
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"preset": "paper"}, 0.03),
-        ({"preset": "bridging"}, 0.03),
-        ({"preset": "guided"}, 1e-4),
-        ({"preset": "guided", "inference": "nearest"}, 0.03),
-        ({"preset": "paper", "inference": "inverse_dynamics"}, 1e-4),
-        ({"preset": "guided", "max_inference_error": 0.2}, 0.2),
+        ({"inference": "nearest"}, 0.03),
+        ({"inference": "inverse_dynamics"}, 1e-4),
+        ({"inference": NetworkInference}, 1e-4),
+        ({"inference": "inverse_dynamics", "matching_kwargs": {"max_inference_error": 0.2}}, 0.2),
+        ({"inference": "nearest", "matching_kwargs": {"max_inference_error": 0.2}}, 0.2),
     ],
 )
 def test_near_transitions_are_believed_where_no_network_knows_better(arguments: dict[str, Any], expected: float) -> None:
-    assert make(**arguments).knowledge.settings.max_inference_error == expected  # type: ignore[union-attr]
+    assert make(**arguments).knowledge.settings.max_inference_error == expected
 
 
-def test_by_default_a_clone_leads_and_is_imitated() -> None:
-    model = make()
-    assert model.preset == "guided"
-    assert (model.led_episodes, model.greedy_episodes) == (0.8, 0.5)
-    assert model.cloned_policy is not None and model.inverse_dynamics is not None
-    assert (model.margin_weight, model.margin) == (1.0, "auto")
+# --- what follows from the expert data ----------------------------------------------------------------------------------------
 
 
-def test_by_default_hadiiqn_follows_bridges() -> None:
-    model = make(HADIIQN)
-    assert model.preset == "bridging"
-    assert model.guidance_share == 0.5 and type(model._guidance.follower) is BridgingPolicy
-    assert (model.led_episodes, model.margin_weight, model.margin, model.imitate_guide) == (0.8, 1.0, "auto", True)
-    assert model.cloned_policy is None and model.inverse_dynamics is None
+def data_of(states: Any) -> ExpertObservations:
+    return ExpertObservations.from_trajectories([np.asarray(states)])
+
+
+@pytest.mark.parametrize(
+    ("n_states", "n_visits", "expected"),
+    [
+        (5, FEWEST_VISITS, True),
+        (5, FEWEST_VISITS - 1, False),
+        (MOST_REPEATING_STATES, FEWEST_VISITS, True),
+        (MOST_REPEATING_STATES + 1, 2 * FEWEST_VISITS, False),
+    ],
+)
+def test_states_repeat_where_few_were_seen_often(n_states: int, n_visits: int, expected: bool) -> None:
+    states = np.random.default_rng(0).permutation(np.arange(n_states).repeat(n_visits))
+    assert states_repeat(data_of(states)) == expected
+    assert states_repeat(data_of(np.eye(n_states, dtype=bool)[states].reshape(-1, 1, n_states, 1))) == expected
+
+
+def test_of_the_average_only() -> None:
+    """One state again and again, and nineteen once: twenty states and eighty observations."""
+    assert states_repeat(data_of([0] * 61 + [*range(1, 20)]))
+    assert not states_repeat(data_of([0] * 60 + [*range(1, 20)]))
+
+
+def test_new_states_after_the_first_thousands_count_too() -> None:
+    """They look like a maze at first."""
+    first = np.tile(np.arange(10), FEWEST_VISITS * MOST_REPEATING_STATES // 10)
+    assert states_repeat(data_of(first))
+    assert not states_repeat(data_of(np.concatenate([first, np.arange(100, 100 + MOST_REPEATING_STATES)])))
+
+
+def test_numbers_of_a_continuous_world_do_not_repeat() -> None:
+    assert not states_repeat(data_of(np.random.default_rng(0).random((5000, 2)).astype(np.float32)))
+
+
+def test_a_state_of_a_dict_is_all_of_its_parts() -> None:
+    """Sixteen combinations of four times four."""
+    space = spaces.Dict({"row": spaces.Discrete(4), "column": spaces.Discrete(4)})
+    pairs = np.stack(np.unravel_index(np.arange(16), (4, 4)))
+
+    def expert(n_visits: int) -> ExpertObservations:
+        rows, columns = pairs.repeat(n_visits, axis=1)
+        return ExpertObservations.from_trajectories([{"row": rows, "column": columns}]).adapted_to(space)
+
+    assert states_repeat(expert(4))
+    assert not states_repeat(expert(3)), "though each row, and each column, was seen twelve times"
+
+
+def test_auto_is_what_the_habits_say() -> None:
+    for habits in (WHERE_STATES_REPEAT, WHERE_STATES_VARY):
+        completed = ImitationConfig(**DEFAULTS).completed(habits)
+        assert (completed.inference, completed.guide) == (habits.inference, habits.guide)
+        chosen = ImitationConfig(**{**DEFAULTS, "inference": "nearest", "guide": "none", "margin": 0.5}).completed(habits)
+        assert (chosen.inference, chosen.guide, chosen.margin) == ("nearest", "none", 0.5)
+    assert WHERE_STATES_REPEAT != WHERE_STATES_VARY
+
+
+def test_where_states_vary_a_clone_guides_and_a_network_infers() -> None:
+    learner = learner_of(make())
+    guide: Any = exploration_of(make()).guide
+    assert type(learner.inference) is NetworkInference and type(guide) is FirstCertain
+    assert (type(guide.first), type(guide.second)) == (CloneGuide, MatchingGuide)
+    episodes = learner.exploration.episodes  # type: ignore[union-attr]
+    assert episodes is not None and (episodes.fraction, episodes.greedy_fraction) == (0.8, 0.5)
+
+
+def test_where_states_repeat_matching_guides_and_the_nearest_transition_is_believed() -> None:
+    learner = learner_of(make(repeating=True))
+    assert type(learner.inference) is NearestInference and learner.clone is None
+    assert learner.exploration is not None and type(learner.exploration.guide) is MatchingGuide
+    assert learner.exploration.fraction == 0.5
+
+
+@pytest.mark.parametrize(("repeating", "guide"), [(True, BridgingPolicy), (False, FirstCertain)])
+def test_ha_diiqn_follows_bridges_in_any_case(repeating: bool, guide: type) -> None:
+    chosen: Any = exploration_of(make(HADIIQN, repeating)).guide
+    assert type(chosen) is guide
+    bridging = chosen if repeating else chosen.second
+    assert type(bridging) is BridgingPolicy and bridging.shortest
+    assert type(exploration_of(make(HADIIQN, repeating, guide="clone")).guide) is CloneGuide
+
+
+def test_what_the_user_says_counts() -> None:
+    model = make(imitation_coef=0.25, inference="nearest", guide="clone", repeating=True)
+    assert model.imitation_coef == 0.25
+    learner = learner_of(model)
+    assert type(learner.inference) is NearestInference and type(exploration_of(model).guide) is CloneGuide
+    assert learner.losses[1].weight.coefficient == 0.25  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
-def test_the_published_method_has_nothing_beside(algorithm: type[DIIQN]) -> None:
-    model = make(algorithm, preset="paper")
-    assert (model.guidance_share, model.margin_weight, model.inference) == (0.0, 0.0, "nearest")
-    assert model._guidance is None and model.inverse_dynamics is None
-
-
-@pytest.mark.parametrize("preset", ["best", None, 3])
-def test_there_is_no_other(preset: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"preset={preset!r}.*'paper', 'bridging', 'guided'"):
-        make(preset=preset)
+@pytest.mark.parametrize("repeating", [True, False])
+def test_the_published_method_has_nothing_beside(algorithm: Any, repeating: bool) -> None:
+    learner = learner_of(make(algorithm, repeating, **PAPER))
+    assert type(learner.inference) is NearestInference
+    assert learner.exploration is None and learner.networks == {}
+    assert learner.losses == [learner.confidence_loss]

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 import sb3_diiqn
-from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, HADIIQN, PAPER, ExpertObservations
 from sb3_diiqn.envs import Maze2D, MazeExpert
 from sb3_diiqn.imitation.buffers import ExpertMatchingMixin
 from sb3_diiqn.imitation.learned_metric import LearnedMetric
@@ -24,7 +24,7 @@ from sb3_diiqn.record import record_expert
 from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
 from tests.inference.bridging_worlds import tables_of
 
-LEARNED: dict[str, Any] = {**TINY, "similarity_metric": "learned", "preset": "paper"}
+LEARNED: dict[str, Any] = {**TINY, **PAPER, "matching_kwargs": {"similarity_metric": "learned"}}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def make(**arguments: Any) -> DIIQN:
 
 def refresh(model: Any) -> None:
     """Put what has been learned to use at once."""
-    model._n_refreshes = 0
+    model.learner.metric._n_refreshes = 0
     model.update_confidence()
 
 
@@ -76,7 +76,8 @@ def test_after_many_updates_at_once_everything_is_matched_again_once() -> None:
     model = make(gradient_steps=200)
     model.learn(20 + 3 * 4)
     model.update_confidence()
-    assert model._n_refreshes == (600 // 8).bit_length() > 1
+    assert model.learner is not None and model.learner.metric is not None
+    assert model.learner.metric._n_refreshes == (600 // 8).bit_length() > 1
     seen = distance_of(model)
     model.update_confidence()
     assert distance_of(model) is seen
@@ -110,14 +111,15 @@ def test_it_is_the_same_as_if_it_had_been_used_from_the_beginning(
     monkeypatch.setattr(ExpertMatchingMixin, "matched_again_at_once", 64)
     king = Maze2D("small", actions="king")
     expert = record_expert(king, MazeExpert(king, seed=0), n_steps=200, seed=0).expert_data
-    arguments = {**LEARNED, "preset": "bridging", "buffer_size": buffer_size, "n_neighbors": 1}
+    matching = {"similarity_metric": "learned", "n_neighbors": 1}
+    arguments = {**TINY, "inference": "nearest", "guide": "matching", "buffer_size": buffer_size, "matching_kwargs": matching}
     envs = DummyVecEnv([lambda: Maze2D("small", max_episode_steps=50)] * n_envs)
     model = HADIIQN("MlpPolicy", envs, expert_data=expert, **arguments)
     model.learn(800)
     refresh(model)
     buffer: Any = model.replay_buffer
     assert buffer._n_pending == 0
-    fresh: Any = model._make_knowledge(model.expert)  # type: ignore[arg-type]
+    fresh: Any = model._make_knowledge(model.learner.config, model.expert)  # type: ignore[arg-type, union-attr]
     fresh.compare_by(distance_of(model))
     n_stored = buffer.buffer_size if buffer.full else buffer.pos
     # one call is one batch: those that are equally far count in their order
@@ -167,8 +169,9 @@ def noisy_walks(n: int) -> ExpertObservations:
 
 @pytest.mark.parametrize("metric", ["auto", "learned"])
 def test_where_observations_are_full_of_noise_only_a_learned_metric_finds_the_expert(metric: str) -> None:
-    arguments = {"buffer_size": 10_000, "exploration_fraction": 1.0, "train_freq": 1, "preset": "paper", "seed": 0}
-    model = DIIQN("MlpPolicy", NoisyLine(), expert_data=noisy_walks(40), similarity_metric=metric, **{**TINY, **arguments})
+    arguments: dict[str, Any] = {"buffer_size": 10_000, "exploration_fraction": 1.0, "train_freq": 1, "seed": 0}
+    arguments["matching_kwargs"] = {"similarity_metric": metric}
+    model = DIIQN("MlpPolicy", NoisyLine(), expert_data=noisy_walks(40), **{**TINY, **PAPER, **arguments})
     model.learn(2100)
     knowledge: Any = model.knowledge
     known = knowledge.inferred.action != NO_ACTION
@@ -209,10 +212,11 @@ def test_a_loaded_model_goes_on_comparing_as_it_has_learned(algorithm: type[DIIQ
 
 @pytest.mark.usefixtures("soon")
 def test_a_model_that_comes_to_learn_it_later_begins_with_the_metric_set_by_hand(tmp_path: Path) -> None:
-    model = make(similarity_metric="auto")
+    model = make(matching_kwargs=None)
     model.learn(100)
     model.save(tmp_path / "model")
-    loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks(), similarity_metric="learned")
+    chosen = {"similarity_metric": "learned"}
+    loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks(), matching_kwargs=chosen)
     loaded.learn(4 * 7, reset_num_timesteps=False)
     assert isinstance(distance_of(loaded), RangeDistance)
     loaded.learn(4 * 4, reset_num_timesteps=False)
@@ -239,4 +243,4 @@ def test_qr_dqn_has_it_too() -> None:
 def test_without_expert_data_nothing_is_learned() -> None:
     model = DIIQN("MlpPolicy", LineEnv(), **LEARNED)
     model.learn(60)
-    assert model.state_embedding is None
+    assert model.learner is None

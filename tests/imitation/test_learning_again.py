@@ -11,8 +11,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
 
 from sb3_diiqn import DIIQN
-from sb3_diiqn.exploration.selection import ComparedReturns
-from tests.helpers import LineEnv, right_walks
+from sb3_diiqn.exploration import ComparedReturns, GuideEpisodes
+from tests.helpers import LineEnv, right_walks, with_habits
+from tests.imitation.line_models import exploration_of
 
 
 class Noting(ComparedReturns):
@@ -22,21 +23,27 @@ class Noting(ComparedReturns):
         super().__init__()
         self.noted: list[float] = []
 
-    def note(self, led: bool, episode_return: float) -> None:
+    def note(self, by_guide: bool, episode_return: float) -> None:
         """Keep it."""
-        super().note(led, episode_return)
+        super().note(by_guide, episode_return)
         self.noted.append(round(episode_return, 6))
 
 
 def make(learning_starts: int) -> tuple[DIIQN, Noting, Monitor[Any, Any]]:
     env = Monitor(LineEnv())
-    fixed: dict[str, Any] = {"train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu", "greedy_episodes": 0.0}
-    model = DIIQN("MlpPolicy", env, expert_data=right_walks(), learning_starts=learning_starts, **fixed)
+    fixed: dict[str, Any] = {"train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu"}
+    # nowhere greedily, so that all episodes are compared
+    algorithm = with_habits(DIIQN, greedy_fraction=0.0)
+    model = algorithm("MlpPolicy", env, expert_data=right_walks(), learning_starts=learning_starts, **fixed)
     returns = Noting()
-    assert model._guidance is not None
-    assert model._guidance.leading is not None
-    model._compared_returns = model._guidance.leading.returns = returns
+    episodes_of(model).returns = returns
     return model, returns, env
+
+
+def episodes_of(model: DIIQN) -> GuideEpisodes:
+    episodes = exploration_of(model).episodes
+    assert episodes is not None
+    return episodes
 
 
 def rounded(values: Sequence[float]) -> list[float]:
@@ -46,18 +53,20 @@ def rounded(values: Sequence[float]) -> list[float]:
 class StopAt(BaseCallback):
     """Ends the training in the middle of an episode, after so many steps of it."""
 
-    def __init__(self, step: int, leading: Any) -> None:
+    def __init__(self, step: int) -> None:
         super().__init__()
-        self.step, self.leading = step, leading
+        self.step = step
+        self.taken = 0
 
     def _on_step(self) -> bool:
-        return not (self.num_timesteps > 100 and self.leading._steps[0] == self.step)
+        self.taken = 0 if self.locals["dones"][0] else self.taken + 1
+        return not (self.num_timesteps > 100 and self.taken == self.step)
 
 
 @pytest.mark.parametrize("through_set_env", [False, True])
 def test_what_an_episode_had_returned_before_a_reset_is_not_the_next_ones(through_set_env: bool) -> None:
     model, returns, env = make(learning_starts=0)
-    model.learn(1000, callback=StopAt(3, model._guidance.leading))  # type: ignore[union-attr]
+    model.learn(1000, callback=StopAt(3))
     begun = len(returns.noted)
     if through_set_env:
         env = Monitor(LineEnv())
@@ -70,16 +79,15 @@ def test_what_an_episode_had_returned_before_a_reset_is_not_the_next_ones(throug
     assert returns.noted[begun:] == rounded(env.get_episode_rewards())
 
 
-def test_after_a_reset_it_is_drawn_anew_who_leads() -> None:
+def test_after_a_reset_it_is_drawn_anew_who_plays() -> None:
     model, _, _ = make(learning_starts=0)
-    model.learn(1000, callback=StopAt(3, model._guidance.leading))  # type: ignore[union-attr]
-    leading = model._guidance.leading  # type: ignore[union-attr]
-    assert leading is not None
-    leading.led[:] = leading.greedy[:] = True
+    model.learn(1000, callback=StopAt(3))
+    episodes = episodes_of(model)
+    episodes.guides[:] = episodes.greedy[:] = True
     model._setup_learn(10)
-    assert not leading.led.any()
-    assert not leading.greedy.any()
-    np.testing.assert_array_equal(model._guidance._episode_start, [True])  # type: ignore[union-attr]
+    assert not episodes.guides.any()
+    assert not episodes.greedy.any()
+    np.testing.assert_array_equal(exploration_of(model)._episode_start, [True])
 
 
 def test_a_training_that_goes_on_goes_on_with_its_episode() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,14 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
-from sb3_diiqn.imitation.presets import PRESETS
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
-from tests.diiqn.conftest import env, make, saved
 from tests.helpers import LENGTH, TINY, LineEnv, right_walks, walk
+from tests.imitation.conftest import env, make, saved
+from tests.imitation.line_models import learner_of
 
 
 @pytest.mark.parametrize("how", ["damaged", "another environment's"])
@@ -60,14 +58,14 @@ def test_a_missing_file_that_is_passed_when_loading_is_refused(tmp_path: Path, d
 @pytest.mark.parametrize(
     ("given", "changed"),
     [
-        ({}, {"preset": "paper"}),
-        ({"guidance_share": 0.3, "inference": "inverse_dynamics"}, {"preset": "paper"}),
-        ({"preset": "paper"}, {"preset": "guided", "led_episodes": 0.2}),
+        ({}, PAPER),
+        (PAPER, {"guide": "both", "inference": "auto", "imitation_coef": 2.0}),
         ({}, {"inference": "nearest", "guide": "matching"}),
-        ({"guidance_share": 0.3}, {"guidance_share": None}),
-        # the same as the preset guided has, but now said
-        ({}, {"preset": "paper", "margin_weight": 1.0, "led_episodes": 0.8}),
+        ({"inference": "nearest"}, {"inference": "auto"}),
+        ({"expert_rewards": "agent", "margin": 0.5}, {"expert_rewards": "none"}),
+        ({"matching_kwargs": {"n_neighbors": 3}}, {"matching_kwargs": {"usefulness_beta": 2.0}}),
     ],
+    ids=str,
 )
 def test_arguments_that_are_changed_when_loading_mean_what_they_mean_to_the_constructor(
     tmp_path: Path, given: dict[str, Any], changed: dict[str, Any]
@@ -75,38 +73,27 @@ def test_arguments_that_are_changed_when_loading_mean_what_they_mean_to_the_cons
     zip_path = saved(make(right_walks(), **given), tmp_path)
     loaded = DIIQN.load(zip_path, env=env(), expert_data=right_walks(), **changed)
     expected = make(right_walks(), **{**given, **changed})
-    for name in (*PRESETS["paper"], "max_inference_error", "preset"):
-        assert getattr(loaded, name) == getattr(expected, name), name
     again = DIIQN.load(saved(loaded, tmp_path), env=env(), expert_data=right_walks())
-    assert again.guidance_share == expected.guidance_share
+    for model in (loaded, again):
+        assert learner_of(model).config == learner_of(expected).config
+        assert model.knowledge.settings == expected.knowledge.settings  # type: ignore[union-attr]
+        assert type(learner_of(model).inference) is type(learner_of(expected).inference)
+        assert [type(term) for term in learner_of(model).losses] == [type(term) for term in learner_of(expected).losses]
     again.learn(40)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_model_of_a_version_that_knew_fewer_arguments_has_the_defaults_of_the_others(tmp_path: Path, preset: str) -> None:
-    added = ("greedy_episodes", "margin_weight", "margin_factor", "double_q")
-    zip_path = saved(make(right_walks(), preset=preset), tmp_path)
-    with zipfile.ZipFile(zip_path) as file:
-        content = {name: file.read(name) for name in file.namelist()}
-    attributes = json.loads(content["data"])
-    for known in (attributes, attributes["_given_settings"], attributes["_settings_in_use"]):
-        for name in added:
-            del known[name]
-    with zipfile.ZipFile(zip_path, "w") as file:
-        for name, part in content.items():
-            file.writestr(name, json.dumps(attributes) if name == "data" else part)
-    loaded = DIIQN.load(zip_path, env=env(), expert_data=right_walks())
-    expected = make(right_walks(), preset=preset)
-    assert {name: getattr(loaded, name) for name in added} == {name: getattr(expected, name) for name in added}
-    again = DIIQN.load(saved(loaded, tmp_path), env=env(), expert_data=right_walks())
-    assert {name: getattr(again, name) for name in added} == {name: getattr(expected, name) for name in added}
-    assert DIIQN.load(zip_path, env=env(), expert_data=right_walks(), greedy_episodes=0.3).greedy_episodes == 0.3
+def test_auto_is_decided_anew_by_the_data_that_a_model_is_loaded_with(tmp_path: Path) -> None:
+    zip_path = saved(make(right_walks(n=2)), tmp_path)
+    with pytest.warns(UserWarning, match="not what the saved model was trained with"):
+        loaded = DIIQN.load(zip_path, env=env(), expert_data=right_walks(n=4))
+    assert loaded.inference == loaded.guide == "auto"
+    assert learner_of(loaded).config.inference == "nearest", "there are few states, and each comes again and again"
 
 
-def test_a_preset_that_does_not_exist_is_refused_when_loading(tmp_path: Path) -> None:
+def test_a_wrong_argument_is_refused_when_loading(tmp_path: Path) -> None:
     zip_path = saved(make(right_walks()), tmp_path)
-    with pytest.raises(ConfigurationError, match="preset='telepathy'"):
-        DIIQN.load(zip_path, env=env(), expert_data=right_walks(), preset="telepathy")
+    with pytest.raises(ConfigurationError, match="guide='telepathy'"):
+        DIIQN.load(zip_path, env=env(), expert_data=right_walks(), guide="telepathy")
 
 
 def test_what_was_inferred_with_another_function_is_forgotten(tmp_path: Path) -> None:
@@ -114,12 +101,12 @@ def test_what_was_inferred_with_another_function_is_forgotten(tmp_path: Path) ->
         return np.minimum(np.abs(first[:, None] - second[None]).max(axis=-1), 1.0)
 
     data = ExpertObservations.from_trajectories([walk(range(3, LENGTH))])
-    model = make(data, similarity_metric=near).learn(100)
+    model = make(data, matching_kwargs={"similarity_metric": near}).learn(100)
     model.save_replay_buffer(tmp_path / "buffer")
     before = model.replay_buffer.matched_share()
     assert 0 < before < 1
     for function, expected in ((near, before), (lambda first, second: near(first, second) / 100, 1)):
-        other = make(data, similarity_metric=function)
+        other = make(data, matching_kwargs={"similarity_metric": function})
         other.load_replay_buffer(tmp_path / "buffer")
         assert other.replay_buffer.matched_share() == expected, "by a hundredth of the distance, everything is near"
 
@@ -132,13 +119,15 @@ def test_what_a_loaded_buffer_has_matched_is_matched_with_the_models_own_setting
         return np.minimum(0.1 * np.abs(first[:, None] - second[None]).max(axis=-1), 1.0)
 
     data = ExpertObservations.from_trajectories([walk(range(3, LENGTH))])
-    make(data, similarity_metric=near).learn(100).save_replay_buffer(tmp_path / "buffer")
-    model = make(data, similarity_metric=near, **changed)
+    make(data, matching_kwargs={"similarity_metric": near}).learn(100).save_replay_buffer(tmp_path / "buffer")
+    model = make(data, matching_kwargs={"similarity_metric": near, **changed})
     model.load_replay_buffer(tmp_path / "buffer")
     loaded = model.replay_buffer.matched_share()
     model.replay_buffer.match_again()
     assert model.replay_buffer.matched_share() == loaded
-    assert model.knowledge.matching == (model.similarity_threshold, model.n_neighbors)
+    settings = model.knowledge.settings
+    assert model.knowledge.matching == (settings.similarity_threshold, settings.n_neighbors)
+    assert changed.items() <= vars(settings).items()
 
 
 # --- what the data must look like ---------------------------------------------------------------------------------------------

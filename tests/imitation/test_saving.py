@@ -14,11 +14,13 @@ import torch as th
 from stable_baselines3.common.callbacks import CheckpointCallback, ConvertCallback
 from stable_baselines3.common.vec_env import VecFrameStack
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
-from tests.diiqn.conftest import env, make, saved
+from sb3_diiqn.imitation.action_inference import NearestInference
 from tests.helpers import LENGTH, TINY, right_walks, walk
+from tests.imitation.conftest import env, make, saved
+from tests.imitation.line_models import exploration_of, learner_of
 
 OTHER_DATA = ExpertObservations.from_trajectories([walk(range(LENGTH - 1, -1, -1))])
 
@@ -49,7 +51,7 @@ def test_the_zip_has_neither_expert_data_nor_buffer(tmp_path: Path, as_path: boo
     generator = np.random.default_rng(0)
     large = ExpertObservations.from_trajectories([generator.random((200_000, 3)).astype(np.float32)])
     data: Any = large.save(tmp_path / "large.npz") if as_path else large
-    model = make(data, similarity_threshold=0.99, preset="paper")
+    model = make(data, matching_kwargs={"similarity_threshold": 0.99}, **PAPER)
     model.learn(60)
     path = saved(model, tmp_path)
 
@@ -65,17 +67,17 @@ def test_the_zip_has_neither_expert_data_nor_buffer(tmp_path: Path, as_path: boo
         "_stable_baselines3_version",
         "system_info.txt",
     }
-    assert not {"_expert", "replay_buffer", "_guidance", "_confidence_statistics", "_logger", "callback"} & set(content)
+    assert not {"_expert", "replay_buffer", "learner", "_kept_parameters", "_logger", "callback"} & set(content)
     assert ("expert_data" in content) == as_path
     assert path.stat().st_size < 100_000
     assert all(isinstance(value, (int, float, str, bool, list, dict, type(None))) for value in content.values())
 
 
 def test_the_zip_does_not_grow_with_training(tmp_path: Path, data_file: Path) -> None:
-    """Led episodes have a memory, which is full at some time."""
+    """Episodes of the guide have a memory, which is full at some time."""
     sizes = []
     for n, name in ((30, "short"), (300, "long")):
-        model = make(data_file, led_episodes=0.0).learn(n)
+        model = make(data_file, guide_fraction=0.0).learn(n)
         model.save(tmp_path / name)
         sizes.append((tmp_path / f"{name}.zip").stat().st_size)
     assert sizes[1] < sizes[0] + 2000
@@ -89,29 +91,37 @@ def test_the_path_is_kept(tmp_path: Path, data_file: Path, kind: Any) -> None:
 
 
 def test_arguments_are_kept(tmp_path: Path) -> None:
-    arguments: dict[str, Any] = {
+    matching = {
         "similarity_metric": "mismatch",
         "similarity_threshold": 0.5,
         "n_neighbors": 3,
         "usefulness_beta": 2.0,
         "max_training_count": 77,
         "max_inference_error": 0.7,
-        "expert_reward": "agent",
-        "guidance_share": 0.25,
-        "guidance_length": 7,
+    }
+    arguments: dict[str, Any] = {
+        "inference": "nearest",
+        "guide": "clone",
+        "guide_fraction": 0.25,
+        "imitation_coef": 0.5,
+        "margin": 0.7,
+        "expert_rewards": "agent",
+        "matching_kwargs": matching,
     }
     loaded = DIIQN.load(saved(make(right_walks(), **arguments), tmp_path), env=env(), expert_data=right_walks())
     assert {name: getattr(loaded, name) for name in arguments} == arguments
-    settings = loaded.knowledge.settings
-    assert (settings.n_neighbors, settings.max_training_count, settings.similarity_metric) == (3, 77, "mismatch")
-    assert loaded.replay_buffer.expert_reward == "agent"
+    assert vars(loaded.knowledge.settings) == matching
+    assert loaded.replay_buffer.expert_rewards == "agent"
+    learner = learner_of(loaded)
+    assert type(learner.inference) is NearestInference and learner.losses[1].margin.margin == 0.7  # type: ignore[attr-defined]
+    assert exploration_of(loaded).episodes.fraction == 0.25  # type: ignore[union-attr]
 
 
 def test_a_function_as_metric_is_kept(tmp_path: Path) -> None:
     def far(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.minimum(np.abs(first[:, None] - second[None]).max(axis=-1), 1.0)
 
-    loaded = DIIQN.load(saved(make(right_walks(), similarity_metric=far), tmp_path), env=env(), expert_data=right_walks())
+    loaded = DIIQN.load(saved(make(right_walks(), matching_kwargs={"similarity_metric": far}), tmp_path), env=env(), expert_data=right_walks())
     assert loaded.learn(60).knowledge.training_count.sum() > 0
 
 
@@ -295,9 +305,9 @@ def test_a_buffer_from_a_model_with_data_and_one_without_are_not_mixed(tmp_path:
 
 def test_a_loaded_buffer_has_the_models_own_parameters(tmp_path: Path) -> None:
     make(right_walks()).learn(40).save_replay_buffer(tmp_path / "buffer")
-    model = make(right_walks(), expert_reward="agent", max_training_count=9)
+    model = make(right_walks(), expert_rewards="agent", matching_kwargs={"max_training_count": 9})
     model.load_replay_buffer(tmp_path / "buffer")
-    assert model.replay_buffer.expert_reward == "agent"
+    assert model.replay_buffer.expert_rewards == "agent"
     assert model.knowledge.settings.max_training_count == 9
 
 

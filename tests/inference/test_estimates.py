@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sb3_diiqn.inference.estimates import estimate, mixed_with_chance
+from sb3_diiqn.inference.estimates import draw_actions, estimate, mixed_with_chance
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,10 @@ def test_a_single_action_is_trusted_as_much_as_it_is_said_to_be(n_actions: int, 
     else:
         assert estimates.plausible[0].nonzero()[0].tolist() == [action]
         assert estimates.certainty == pytest.approx([trust])
+
+
+def test_actions_are_drawn_by_their_likelihoods() -> None:
+    likelihoods = np.array([[0.0, 3.0, 1.0], [2.0, 0.0, 0.0]]).repeat(4000, axis=0)
+    actions = draw_actions(likelihoods, np.random.default_rng(0))
+    fractions = [np.bincount(part, minlength=3) / 4000 for part in (actions[:4000], actions[4000:])]
+    np.testing.assert_allclose(fractions, [[0, 0.75, 0.25], [1, 0, 0]], atol=0.03)

@@ -1,4 +1,4 @@
-"""The policy cloned from estimates of the expert's actions, and how its actions are drawn."""
+"""The policy cloned from estimates of the expert's actions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
-from scipy.stats import chisquare
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
 from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn import DIIQN
-from sb3_diiqn.inference import NO_ACTION
 from sb3_diiqn.networks.base import network_of
-from sb3_diiqn.networks.cloned_policy import ClonedPolicy, CloneFollower
+from sb3_diiqn.networks.cloned_policy import ClonedPolicy
 from tests.helpers import LineEnv, right_walks
 
 STATES = np.eye(4, dtype=np.int8)
@@ -62,7 +60,7 @@ def test_it_has_the_features_extractor_that_the_user_chose_for_the_policy() -> N
     settings = {"features_extractor_class": Doubled, "features_extractor_kwargs": {"factor": 2.0}, "net_arch": [5]}
     data = right_walks()
     clones = [
-        DIIQN("MlpPolicy", LineEnv(), expert_data=data, preset="guided", policy_kwargs=chosen).cloned_policy
+        DIIQN("MlpPolicy", LineEnv(), expert_data=data, guide="clone", policy_kwargs=chosen).learner.clone  # type: ignore[union-attr]
         for chosen in (settings, None)
     ]
     extractors = [clone.extractor for clone in clones if clone is not None]
