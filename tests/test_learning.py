@@ -13,7 +13,9 @@ from scipy.stats import mannwhitneyu
 from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, PAPER, ExpertObservations
+from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY
+from tests.helpers import with_habits
 
 pytestmark = pytest.mark.learning
 
@@ -32,7 +34,13 @@ SHARED: dict[str, Any] = {
     "policy_kwargs": {"net_arch": [32]},
     "device": "cpu",
 }
-IMITATION: dict[str, Any] = {"max_training_count": 50}
+#: The published method, and both defaults, whatever the expert data looks like.
+METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "paper": (DIIQN, PAPER),
+    "where states repeat": (with_habits(DIIQN, WHERE_STATES_REPEAT), {"inference": "nearest", "guide": "matching"}),
+    "where states vary": (with_habits(DIIQN, WHERE_STATES_VARY), {"inference": "inverse_dynamics", "guide": "both"}),
+}
+IMITATION: dict[str, Any] = {"matching_kwargs": {"max_training_count": 50}}
 
 
 class Stairs(gymnasium.Env[Any, Any]):
@@ -88,33 +96,34 @@ def arrivals(algorithm: type[DQN], size: int, seed: int, n_steps: int, **argumen
 
 @cache
 def arrivals_of_dqn(size: int, n_steps: int, n_seeds: int) -> list[int]:
-    """The same for every preset that is compared with it."""
+    """The same for every method that is compared with it."""
     return [arrivals(DQN, size, seed, n_steps) for seed in range(n_seeds)]
 
 
-@pytest.mark.parametrize("preset", ["bridging", "guided"])
-def test_with_good_data_it_gets_to_the_end_more_often_than_dqn(preset: str) -> None:
+@pytest.mark.parametrize("method", ["where states repeat", "where states vary"])
+def test_with_good_data_it_gets_to_the_end_more_often_than_dqn(method: str) -> None:
     """One-sided Mann-Whitney test over five seeds each, p < 0.01; and at least three times as often on average."""
     size, n_steps = 5, 800
-    with_expert = [
-        arrivals(DIIQN, size, seed, n_steps, expert_data=expert_of(size), preset=preset, **IMITATION) for seed in range(5)
-    ]
+    algorithm, chosen = METHODS[method]
+    arguments = {**chosen, **IMITATION, "expert_data": expert_of(size)}
+    with_expert = [arrivals(algorithm, size, seed, n_steps, **arguments) for seed in range(5)]
     alone = arrivals_of_dqn(size, n_steps, 5)
     assert mannwhitneyu(with_expert, alone, alternative="greater").pvalue < 0.01, (with_expert, alone)
     assert np.mean(with_expert) > 3 * np.mean(alone), (with_expert, alone)
 
 
-@pytest.mark.parametrize("preset", ["paper", "guided"])
-def test_with_garbage_it_is_not_worse_than_dqn(preset: str) -> None:
+@pytest.mark.parametrize("method", ["paper", "where states vary"])
+def test_with_garbage_it_is_not_worse_than_dqn(method: str) -> None:
     """
     Non-inferiority in a grid that DQN solves: over eight seeds, the 95 % bootstrap interval of the difference in arrivals lies
     above minus half of what DQN reaches.
     """
     size, n_steps = 3, 800
     alone = np.array(arrivals_of_dqn(size, n_steps, 8))
+    algorithm, chosen = METHODS[method]
     misled = np.array(
         [
-            arrivals(DIIQN, size, seed, n_steps, expert_data=garbage(size, seed), preset=preset, **IMITATION)
+            arrivals(algorithm, size, seed, n_steps, expert_data=garbage(size, seed), **chosen, **IMITATION)
             for seed in range(8)
         ]
     )

@@ -32,46 +32,45 @@ def make(look: str = "vector", **arguments: Any) -> DIIQN:
     return DIIQN(policy, LineEnv(look), **{**TINY, "expert_data": right_walks(look), **arguments})
 
 
+def matching(**settings: Any) -> dict[str, Any]:
+    return {"matching_kwargs": settings}
+
+
 ARGUMENTS: list[tuple[dict[str, Any], str]] = [
-    ({"similarity_threshold": 1.5}, r"similarity_threshold=1.5.*in \[0, 1\]"),
-    ({"similarity_threshold": -0.5}, r"similarity_threshold=-0.5.*in \[0, 1\]"),
-    ({"similarity_threshold": NAN}, "similarity_threshold=nan"),
-    ({"n_neighbors": 0}, "n_neighbors=0.*at least 1"),
-    ({"n_neighbors": 2.5}, "n_neighbors=2.5.*whole number"),
-    ({"usefulness_beta": 0}, "usefulness_beta=0.*positive"),
-    ({"usefulness_beta": -1}, "usefulness_beta=-1.*positive"),
-    ({"max_training_count": 0}, "max_training_count=0.*at least 1"),
-    ({"max_training_count": 1.5}, "max_training_count=1.5.*whole number"),
-    ({"max_inference_error": 0}, r"max_inference_error=0.*in \(0, 1\]"),
-    ({"max_inference_error": 1.1}, r"max_inference_error=1.1.*in \(0, 1\]"),
-    ({"expert_reward": "both"}, "expert_reward='both'.*'matched', 'agent' or 'recorded'"),
-    ({"expert_reward": None}, "expert_reward=None.*'matched', 'agent' or 'recorded'"),
-    ({"guidance_share": 1.5}, r"guidance_share=1.5.*in \[0, 1\]"),
-    ({"guidance_share": -0.1}, r"guidance_share=-0.1.*in \[0, 1\]"),
-    ({"guidance_length": 0}, "guidance_length=0.*at least 1"),
-    ({"led_episodes": 1.0}, "led_episodes=1.0.*at least 0 and below 1"),
-    ({"greedy_episodes": 1.0}, "greedy_episodes=1.0.*at least 0 and below 1"),
-    ({"greedy_episodes": -0.5}, "greedy_episodes=-0.5.*at least 0 and below 1"),
-    ({"double_q": "no"}, "double_q='no'.*True or False"),
-    ({"inference": dict}, "inference=.*dict.*or a class derived from InverseDynamics"),
-    ({"handed_over_episodes": 1.0}, "handed_over_episodes=1.0.*at least 0 and below 1"),
-    ({"guide_follows": "nearest"}, "guide_follows='nearest'.*one of 'next', 'shortest'"),
-    ({"guide": "teacher"}, "guide='teacher'.*one of 'matching', 'clone', 'both'"),
-    ({"guidance_share": True}, r"guidance_share=True.*in \[0, 1\]"),
-    ({"margin_weight": True}, "margin_weight=True.*at least 0"),
-    ({"preset": ["paper"]}, r"preset=\['paper'\].*one of 'paper'"),
-    ({"similarity_metric": "jacard"}, "similarity_metric='jacard' is unknown.*'jaccard'"),
-    ({"similarity_metric": ["auto"]}, r"similarity_metric=\['auto'\] is unknown"),
+    (matching(similarity_threshold=1.5), r"similarity_threshold=1.5.*in \[0, 1\]"),
+    (matching(similarity_threshold=-0.5), r"similarity_threshold=-0.5.*in \[0, 1\]"),
+    (matching(similarity_threshold=NAN), "similarity_threshold=nan"),
+    (matching(n_neighbors=0), "n_neighbors=0.*at least 1"),
+    (matching(n_neighbors=2.5), "n_neighbors=2.5.*whole number"),
+    (matching(usefulness_beta=0), "usefulness_beta=0.*positive"),
+    (matching(usefulness_beta=-1), "usefulness_beta=-1.*positive"),
+    (matching(max_training_count=0), "max_training_count=0.*at least 1"),
+    (matching(max_training_count=1.5), "max_training_count=1.5.*whole number"),
+    (matching(max_inference_error=0), r"max_inference_error=0.*in \(0, 1\]"),
+    (matching(max_inference_error=1.1), r"max_inference_error=1.1.*in \(0, 1\]"),
+    (matching(similarity_metric="jacard"), "similarity_metric='jacard' is unknown.*'jaccard'"),
+    (matching(similarity_metric=["auto"]), r"similarity_metric=\['auto'\] is unknown"),
+    (matching(similarity_treshold=0.5), "matching_kwargs has the key 'similarity_treshold'.*'similarity_threshold'"),
+    ({"matching_kwargs": "auto"}, "matching_kwargs='auto'.*a dictionary, or None"),
+    ({"expert_rewards": "both"}, "expert_rewards='both'.*'none', 'recorded', 'agent'"),
+    ({"expert_rewards": None}, "expert_rewards=None.*'none', 'recorded', 'agent'"),
+    ({"guide_fraction": 1.0}, "guide_fraction=1.0.*at least 0 and below 1"),
+    ({"guide_fraction": True}, "guide_fraction=True.*at least 0 and below 1"),
+    ({"inference": "telepathy"}, "inference='telepathy'.*'nearest', 'inverse_dynamics', or a class that takes a Context"),
+    ({"guide": "teacher"}, "guide='teacher'.*'matching', 'clone', 'both', 'none', or a class"),
+    ({"imitation_loss": "mine"}, "imitation_loss='mine'.*'large_margin', or a class"),
+    ({"imitation_coef": True}, "imitation_coef=True.*at least 0"),
+    ({"margin": 0}, "margin=0.*positive, or 'auto'"),
 ]
 
 WITH_DATA: list[tuple[dict[str, Any], str]] = [
-    ({"similarity_metric": "cosine"}, "similarity_metric='cosine' is unknown.*'auto'"),
-    ({"similarity_metric": None}, "similarity_metric=None is unknown"),
-    ({"similarity_metric": "absolute", "look": "unbounded vector"}, "similarity_metric='absolute' needs a bounded"),
-    ({"similarity_metric": "range", "look": "discrete"}, "similarity_metric='range' needs a Box"),
-    ({"similarity_metric": lambda first, second: np.zeros(3)}, r"similarity_metric returned an array of shape \(3,\)"),
-    ({"similarity_metric": lambda first, second: np.full((len(first), len(second)), 2.0)}, "similarity_metric returned"),
-    ({"similarity_metric": lambda first, second: np.zeros((1, 1)), "look": "dict"}, "a callable is not supported for Dict"),
+    (matching(similarity_metric="cosine"), "similarity_metric='cosine' is unknown.*'auto'"),
+    (matching(similarity_metric=None), "similarity_metric=None is unknown"),
+    ({**matching(similarity_metric="absolute"), "look": "unbounded vector"}, "similarity_metric='absolute' needs a bounded"),
+    ({**matching(similarity_metric="range"), "look": "discrete"}, "similarity_metric='range' needs a Box"),
+    (matching(similarity_metric=lambda first, second: np.zeros(3)), r"similarity_metric returned an array of shape \(3,\)"),
+    (matching(similarity_metric=lambda first, second: np.full((len(first), len(second)), 2.0)), "similarity_metric returned"),
+    ({**matching(similarity_metric=lambda first, second: np.zeros((1, 1))), "look": "dict"}, "a callable is not supported for Dict"),
     ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with a network"),
     ({"optimize_memory_usage": True}, "optimize_memory_usage=True.*leave it False"),
     (
@@ -209,5 +208,5 @@ def test_n_steps_where_there_are_none() -> None:
 
 
 def test_recorded_rewards_have_to_be_there() -> None:
-    with pytest.raises(ConfigurationError, match="expert_reward='recorded'.*no rewards.*'matched' or 'agent'"):
-        make(expert_reward="recorded")
+    with pytest.raises(ConfigurationError, match="expert_rewards='recorded'.*no rewards.*'none'"):
+        make(expert_rewards="recorded")

@@ -15,7 +15,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from tests.helpers import TINY, LineEnv, global_random_state, right_walks
 
@@ -137,7 +137,8 @@ def test_with_data_that_matches_nothing_it_learns_what_dqn_does(n_envs: int, arg
     # the scale is that of the recording, in which all of the agent's states are the same place: far away from it
     dqn = trained(case.make(DQN, **arguments))
     expected = global_random_state()
-    diiqn = trained(case.make(DIIQN, **arguments, preset="paper", expert_data=NOWHERE, similarity_threshold=0.9))
+    few = {"matching_kwargs": {"similarity_threshold": 0.9}}
+    diiqn = trained(case.make(DIIQN, **arguments, **PAPER, expert_data=NOWHERE, **few))
     assert diiqn.expert_statistics()["matched"] == 0
     assert global_random_state() == expected
     np.testing.assert_array_equal(diiqn.replay_buffer.actions, dqn.replay_buffer.actions)
@@ -151,10 +152,10 @@ def test_with_data_that_matches_nothing_it_learns_what_dqn_does(n_envs: int, arg
 
 
 @pytest.mark.parametrize("look", ["vector", "bool planes", "discrete"])
-@pytest.mark.parametrize("guidance", [{}, {"guidance_share": 0.5, "guidance_length": 5}], ids=["unguided", "guided"])
-def test_the_same_seed_gives_the_same_result(look: str, guidance: dict[str, Any]) -> None:
+@pytest.mark.parametrize("chosen", [{}, {"guide": "matching"}, {"guide": "both"}, PAPER], ids=str)
+def test_the_same_seed_gives_the_same_result(look: str, chosen: dict[str, Any]) -> None:
     case = Case(look=look, n_envs=2)
-    first, again = (trained(case.make(DIIQN, expert_data=right_walks(look), **guidance)) for _ in range(2))
+    first, again = (trained(case.make(DIIQN, expert_data=right_walks(look), **chosen)) for _ in range(2))
     assert_equal_weights(first, again)
     np.testing.assert_array_equal(first.replay_buffer.expert_indices, again.replay_buffer.expert_indices)
     assert first.knowledge.training_count.tolist() == again.knowledge.training_count.tolist()
@@ -173,7 +174,7 @@ def test_matching_does_not_change_which_transitions_are_drawn() -> None:
     case = Case(look="discrete", n_envs=2, learning_starts=60, exploration_fraction=1.0, exploration_final_eps=1.0)
     dqn = case.make(DQN).learn(120)
     expected = global_random_state()
-    diiqn = case.make(DIIQN, expert_data=right_walks("discrete"), preset="paper").learn(120)
+    diiqn = case.make(DIIQN, expert_data=right_walks("discrete"), **PAPER).learn(120)
     assert global_random_state() == expected
     np.testing.assert_array_equal(diiqn.replay_buffer.actions, dqn.replay_buffer.actions)
 
@@ -190,17 +191,17 @@ class AlwaysLeft:
 def test_who_chooses_actions_anew_is_heard(where: str) -> None:
     model_class, policy = (type("Own", (AlwaysLeft, DIIQN), {}), "MlpPolicy") if where == "model" else (DIIQN, LeftPolicy)
     settings = TINY | {"learning_starts": 20, "exploration_fraction": 0.01, "exploration_final_eps": 0.0}
-    model = model_class(policy, LineEnv(), **settings, expert_data=right_walks(), preset="paper").learn(60)  # type: ignore[arg-type]
+    model = model_class(policy, LineEnv(), **settings, expert_data=right_walks(), **PAPER).learn(60)
     assert not model.replay_buffer.actions[25:60].any()
 
 
-@pytest.mark.parametrize("preset", ["paper", "guided"])
-def test_without_a_seed_the_global_generators_decide(preset: str) -> None:
+@pytest.mark.parametrize("chosen", [PAPER, {}], ids=["paper", "default"])
+def test_without_a_seed_the_global_generators_decide(chosen: dict[str, Any]) -> None:
     def run() -> DIIQN:
         set_random_seed(3)
         env = LineEnv()
         env.action_space.seed(3)
-        return DIIQN("MlpPolicy", env, **{**TINY, "seed": None}, expert_data=right_walks(), preset=preset).learn(120)
+        return DIIQN("MlpPolicy", env, **{**TINY, "seed": None}, expert_data=right_walks(), **chosen).learn(120)
 
     first, again = run(), run()
     assert_equal_weights(first, again)

@@ -12,7 +12,7 @@ import torch as th
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecMonitor, VecNormalize, VecTransposeImage
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.imitation.callbacks import ConfidenceCallback
 from sb3_diiqn.inference import NO_ACTION
@@ -39,6 +39,7 @@ def normalised(**arguments: Any) -> Wrapper:
 
 
 MLP, CNN, MULTI = "MlpPolicy", "CnnPolicy", "MultiInputPolicy"
+MATCHING: dict[str, Any] = {"inference": "nearest", "guide": "matching"}
 SMALL_CNN = {"policy_kwargs": {"features_extractor_kwargs": {"features_dim": 8}, "net_arch": [8]}}
 SMALL_COMBINED = {"policy_kwargs": {"features_extractor_kwargs": {"cnn_output_dim": 8}, "net_arch": [8]}}
 
@@ -71,15 +72,17 @@ CASES = {
     "vector, only rewards normalised": Case(MLP, "vector", normalised(norm_obs=False)),
     "dict, normalised": Case(MULTI, "dict", normalised(norm_obs_keys=["where"])),
     "float image, stacked and normalised": Case(MLP, "float image", lambda env: VecNormalize(VecFrameStack(env, 2))),
-    "mismatch": Case(MLP, "vector", arguments={"similarity_metric": "mismatch"}),
-    "jaccard": Case(MLP, "byte vector", arguments={"similarity_metric": "jaccard"}),
-    "agent's reward": Case(MLP, "vector", arguments={"expert_reward": "agent"}),
-    "guided": Case(MULTI, "dict", arguments={"guidance_share": 0.5, "guidance_length": 4}),
-    "guided, normalised": Case(MLP, "vector", normalised(), {"guidance_share": 0.5, "guidance_length": 4}),
-    "guided, discrete": Case(MLP, "discrete", arguments={"guidance_share": 0.5, "guidance_length": 4}),
-    "guided by a clone": Case(MULTI, "dict", arguments={"guidance_share": 0.5, "guide": "clone"}),
-    "guided by a clone, normalised": Case(MLP, "vector", normalised(), {"guidance_share": 0.5, "guide": "clone"}),
-    "guided by a clone, image": Case(CNN, "byte image", arguments={"guidance_share": 0.5, "guide": "clone"}),
+    "mismatch": Case(MLP, "vector", arguments={"matching_kwargs": {"similarity_metric": "mismatch"}}),
+    "jaccard": Case(MLP, "byte vector", arguments={"matching_kwargs": {"similarity_metric": "jaccard"}}),
+    "agent's rewards": Case(MLP, "vector", arguments={"expert_rewards": "agent"}),
+    "published": Case(MULTI, "dict", arguments=PAPER),
+    "published, normalised": Case(MLP, "vector", normalised(), PAPER),
+    "guided by matches": Case(MULTI, "dict", arguments=MATCHING),
+    "guided by matches, normalised": Case(MLP, "vector", normalised(), MATCHING),
+    "guided by matches, discrete": Case(MLP, "discrete", arguments=MATCHING),
+    "guided by a clone": Case(MULTI, "dict", arguments={"guide": "clone"}),
+    "guided by a clone, normalised": Case(MLP, "vector", normalised(), {"guide": "clone"}),
+    "guided by a clone, image": Case(CNN, "byte image", arguments={"guide": "clone"}),
 }
 if NStepReplayBuffer is not None:
     CASES["n-step"] = Case(MLP, "vector", normalised(), {"n_steps": 3})
@@ -162,7 +165,7 @@ def test_recordings_from_a_file(tmp_path: Path) -> None:
 
 def test_tensorboard(tmp_path: Path) -> None:
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    model = DIIQN(MLP, LineEnv(time_limit=8), **TINY, expert_data=right_walks(), tensorboard_log=str(tmp_path), preset="paper")
+    model = DIIQN(MLP, LineEnv(time_limit=8), **TINY, **PAPER, expert_data=right_walks(), tensorboard_log=str(tmp_path))
     model.learn(100, callback=ConfidenceCallback(log_frequency=1), log_interval=1)
     accumulator = accumulators.EventAccumulator(str(tmp_path / "DIIQN_1"))
     accumulator.Reload()

@@ -15,8 +15,8 @@ from sb3_contrib import QRDQN
 from sb3_contrib.common.utils import quantile_huber_loss
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from sb3_diiqn import DIIQN, QRDIIQN, ExpertObservations
-from sb3_diiqn.common.batch import Transitions, batch_of
+from sb3_diiqn import DIIQN, PAPER, QRDIIQN, ExpertObservations
+from sb3_diiqn.common.batch import Matches, Transitions, make_batch
 from sb3_diiqn.diiqn.qrdiiqn import quantile_huber_losses
 from sb3_diiqn.exceptions import ConfigurationError
 from tests.helpers import TINY, LineEnv, right_walks
@@ -42,9 +42,15 @@ def test_the_mean_loss_is_that_of_sb3_contrib() -> None:
     assert own.item() == pytest.approx(theirs.item(), rel=1e-6)
 
 
-def test_its_signature_has_the_arguments_of_both() -> None:
-    names, diiqns = (list(inspect.signature(algorithm).parameters) for algorithm in (QRDIIQN, DIIQN))
-    assert names == [*inspect.signature(QRDQN).parameters, *diiqns[diiqns.index("expert_data") :]]
+def test_it_has_the_arguments_that_diiqn_adds_and_their_defaults() -> None:
+    def added(algorithm: type) -> dict[str, object]:
+        parameters = inspect.signature(algorithm).parameters
+        names = list(parameters)
+        first, last = names.index("expert_data"), names.index("matching_kwargs")
+        return {name: parameters[name].default for name in names[first : last + 1]}
+
+    assert added(QRDIIQN) == added(DIIQN)
+    assert len(added(DIIQN)) >= 8
 
 
 def test_without_expert_data_it_is_qrdqn() -> None:
@@ -57,7 +63,7 @@ def test_an_expert_that_matches_nothing_gives_the_weights_of_qrdqn() -> None:
     """Recordings of states that the agent never sees. The loss is summed in another order, so only nearly."""
     elsewhere = ExpertObservations.from_trajectories([np.full((4, 3), value, dtype=np.float32) for value in (0.0, 1.0)])
     baseline = QRDQN("MlpPolicy", LineEnv(), **SETTINGS).learn(300)
-    model = QRDIIQN("MlpPolicy", LineEnv(), **SETTINGS, expert_data=elsewhere, preset="paper").learn(300)
+    model = QRDIIQN("MlpPolicy", LineEnv(), **SETTINGS, expert_data=elsewhere, **PAPER).learn(300)
     assert model.expert_statistics()["matched"] == 0
     for one, other in zip(parameters_of(baseline), parameters_of(model), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
@@ -77,8 +83,9 @@ def test_losses_of_agent_and_expert_by_hand() -> None:
         return Transitions(observations(), actions, observations(), dones, rewards, discounts)
 
     agent, expert = transitions(4), transitions(2)
-    q_values, losses, _ = model._element_wise_losses(batch_of(agent, expert, np.array([0, 2])))
-    assert losses.shape == (6,)
+    matches = Matches(np.array([0, 2]), np.array([3, 1]))
+    q_values, losses, errors = model.td_losses(make_batch(agent, expert, matches, th.zeros(4, dtype=th.bool)))
+    assert losses.shape == errors.shape == (6,)
     for index, (observation, action, following, done, reward, discount) in enumerate(
         (*zip(*agent, strict=True), *zip(*expert, strict=True))
     ):
@@ -87,12 +94,14 @@ def test_losses_of_agent_and_expert_by_hand() -> None:
         by_hand = quantile_huber_loss(quantiles[:, int(action)][None], target[None].detach())
         assert losses[index].item() == pytest.approx(by_hand.item(), rel=1e-5)
         assert q_values[index].tolist() == pytest.approx(quantiles.mean(dim=0).tolist(), rel=1e-5)
+        error = abs(float((quantiles[:, int(action)].mean() - target.mean()).detach()))
+        assert errors[index].item() == pytest.approx(error, abs=1e-6)
 
 
 def test_learns_infers_saves_and_loads(tmp_path: Path) -> None:
     expert = right_walks("vector", 3)
     env = DummyVecEnv([LineEnv, LineEnv])
-    imitation = {"expert_data": expert, "inference": "inverse_dynamics", "margin_weight": 0.5}
+    imitation = {"expert_data": expert, "inference": "inverse_dynamics", "imitation_coef": 0.5}
     model = QRDIIQN("MlpPolicy", env, **SETTINGS, **imitation, exploration_fraction=1.0)
     model.learn(400)
     statistics = model.expert_statistics()
@@ -109,4 +118,4 @@ def test_the_arguments_of_diiqn_are_checked_and_the_callers_dictionary_stays() -
     QRDIIQN("MlpPolicy", LineEnv(), **{**SETTINGS, "policy_kwargs": mine})
     assert mine == FEW
     with pytest.raises(ConfigurationError, match="similarity_threshold"):
-        QRDIIQN("MlpPolicy", LineEnv(), **SETTINGS, similarity_threshold=2.0)
+        QRDIIQN("MlpPolicy", LineEnv(), **SETTINGS, matching_kwargs={"similarity_threshold": 2.0})

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.inference import NO_MATCH, AgentTransitions
 from tests.inference.reference import Tables, infer, slow_mismatch
@@ -76,7 +76,12 @@ def random_steps(generator: np.random.Generator, n_steps: int, n_envs: int) -> l
     return [[one() for _ in range(n_envs)] for _ in range(n_steps)]
 
 
-def make_model(expert: ExpertObservations, n_envs: int = 1, **arguments: Any) -> DIIQN:
+MATCHING = {"similarity_threshold": 1.0, "max_training_count": 6, "max_inference_error": 1.0}
+
+
+def make_model(
+    expert: ExpertObservations, n_envs: int = 1, matching: dict[str, Any] | None = None, **arguments: Any
+) -> DIIQN:
     model = DIIQN(
         "MlpPolicy",
         DummyVecEnv([Rooms] * n_envs),
@@ -86,8 +91,8 @@ def make_model(expert: ExpertObservations, n_envs: int = 1, **arguments: Any) ->
         device="cpu",
         policy_kwargs={"net_arch": [], "optimizer_class": th.optim.SGD},
         expert_data=expert,
-        similarity_threshold=1.0,
-        **{"buffer_size": 10 * n_envs, "max_training_count": 6, "max_inference_error": 1.0, "max_grad_norm": 1e9, **arguments},
+        matching_kwargs={**MATCHING, **(matching or {})},
+        **{"buffer_size": 10 * n_envs, "max_grad_norm": 1e9, **PAPER, **arguments},
     )
     model.set_logger(Logger(None, []))
     return model
@@ -114,8 +119,9 @@ class TabularDIIQN:
         self.weight, self.bias = self._values(model.q_net)
         self.target_weight, self.target_bias = self._values(model.q_net_target)
         self.steps, self.matches = steps, matches
-        self.beta, self.max_count = model.usefulness_beta, model.max_training_count
-        self.max_grad_norm, self.expert_reward = model.max_grad_norm, model.expert_reward
+        settings = model.knowledge.settings  # type: ignore[union-attr]
+        self.beta, self.max_count = settings.usefulness_beta, settings.max_training_count
+        self.max_grad_norm, self.expert_rewards = model.max_grad_norm, model.expert_rewards
         self.n_steps = getattr(model, "n_steps", 1)
         self.tables = self._infer(expert)
         self.counts = [0] * len(expert)
@@ -156,10 +162,10 @@ class TabularDIIQN:
             return None
         now, later = PAIRS[index]
         reward, terminal = self.tables.reward[index], self.tables.terminal[index]
-        if self.expert_reward == "agent":
+        if self.expert_rewards == "agent":
             own = self.steps[step][env]
             reward, terminal = own.reward, float(own.done and not own.cut)
-        if self.expert_reward == "recorded":
+        if self.expert_rewards == "recorded":
             reward, terminal = RECORDED[index], float(index == len(PAIRS) - 1)
         return index, Sample(now, self.tables.action[index], later, reward, terminal, GAMMA)
 
@@ -245,10 +251,10 @@ def check(
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("expert_reward", ["matched", "agent", "recorded"])
+@pytest.mark.parametrize("expert_rewards", ["none", "agent", "recorded"])
 @pytest.mark.parametrize("n_updates", [1, 8])
-def test_update_equals_the_tables(seed: int, expert_reward: str, n_updates: int) -> None:
-    tables = check(seed, n_updates, expert_reward=expert_reward)
+def test_update_equals_the_tables(seed: int, expert_rewards: str, n_updates: int) -> None:
+    tables = check(seed, n_updates, expert_rewards=expert_rewards)
     # all kinds of samples occur: without a match, with an exactly and with a roughly inferred action
     assert (tables.matches == NO_MATCH).any()
     assert {0.0, 0.5} <= set(tables.tables.error)
@@ -267,10 +273,10 @@ def test_update_with_small_and_large_differences_in_value(scale: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"usefulness_beta": 4.0}, {"max_training_count": 1}, {"max_training_count": 1000}], ids=str
+    "matching", [{"usefulness_beta": 4.0}, {"max_training_count": 1}, {"max_training_count": 1000}], ids=str
 )
-def test_update_with_other_parameters(arguments: dict[str, Any]) -> None:
-    check(7, 8, **arguments)
+def test_update_with_other_parameters(matching: dict[str, Any]) -> None:
+    check(7, 8, matching=matching)
 
 
 def test_gradients_are_clipped() -> None:
@@ -280,9 +286,9 @@ def test_gradients_are_clipped() -> None:
 @needs_n_steps
 @pytest.mark.parametrize("n_steps", [2, 3, 20])
 @pytest.mark.parametrize("n_envs", [1, 2])
-@pytest.mark.parametrize("expert_reward", ["matched", "agent"])
-def test_only_the_agents_half_has_n_step_returns(n_steps: int, n_envs: int, expert_reward: str) -> None:
-    check(9, 8, n_envs=n_envs, n_steps=n_steps, expert_reward=expert_reward)
+@pytest.mark.parametrize("expert_rewards", ["none", "agent"])
+def test_only_the_agents_half_has_n_step_returns(n_steps: int, n_envs: int, expert_rewards: str) -> None:
+    check(9, 8, n_envs=n_envs, n_steps=n_steps, expert_rewards=expert_rewards)
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------------
@@ -290,7 +296,8 @@ def test_only_the_agents_half_has_n_step_returns(n_steps: int, n_envs: int, expe
 
 def one_sample_model(**arguments: Any) -> DIIQN:
     """The agent went from room 0 to 1 by action 2 and got 1; the expert went there, too. All values are 0."""
-    model = make_model(ExpertObservations.from_trajectories([np.array([0, 1])]), max_training_count=3, **arguments)
+    expert = ExpertObservations.from_trajectories([np.array([0, 1])])
+    model = make_model(expert, matching={"max_training_count": 3}, **arguments)
     store(model, [[Step(0, 2, 1, 1.0, False, False)]])
     for network in (model.q_net, model.q_net_target):
         scatter(network, np.random.default_rng(0), 0.0)
@@ -330,7 +337,7 @@ def test_no_gradient_flows_through_the_confidence() -> None:
     move both values beyond what their own errors do. A learning rate that moves values by their error shows it exactly.
     """
     expert = ExpertObservations.from_trajectories([np.array([0, 1])])
-    model = make_model(expert, max_training_count=1, buffer_size=1)
+    model = make_model(expert, matching={"max_training_count": 1}, buffer_size=1)
     store(model, [[Step(0, 2, 1, 5.0, True, False)]])
     store(model, [[Step(0, 1, 3, -3.0, True, False)]])
     assert model.knowledge.inferred.action.tolist() == [2]

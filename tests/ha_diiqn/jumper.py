@@ -31,10 +31,17 @@ def line_env(look: str = "vector", n_envs: int = 1, time_limit: int = 20) -> Dum
     return DummyVecEnv([lambda: LineEnv(look, time_limit)] * n_envs)
 
 
-def make(look: str = "vector", n_envs: int = 1, time_limit: int = 20, **arguments: Any) -> HADIIQN:
+#: What HADIIQN does where states repeat, in recordings that are too short to say so.
+BRIDGING: dict[str, Any] = {"inference": "nearest", "guide": "matching"}
+
+
+def make(
+    look: str = "vector", n_envs: int = 1, time_limit: int = 20, algorithm: Any = HADIIQN, **arguments: Any
+) -> HADIIQN:
     policy = "MultiInputPolicy" if look.startswith("dict") else "MlpPolicy"
     env = line_env(look, n_envs, time_limit)
-    return HADIIQN(policy, env, **{**CURIOUS, "expert_data": jumps(look), **arguments})
+    model: HADIIQN = algorithm(policy, env, **{**CURIOUS, **BRIDGING, "expert_data": jumps(look), **arguments})
+    return model
 
 
 def knowledge_of(model: HADIIQN) -> BridgingKnowledge:

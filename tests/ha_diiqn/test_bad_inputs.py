@@ -46,7 +46,7 @@ OUT_OF_RANGE: list[tuple[str, Any, str]] = [
 @pytest.mark.parametrize("with_data", [True, False])
 def test_arguments_out_of_range(name: str, value: Any, fragment: str, with_data: bool) -> None:
     with pytest.raises(ConfigurationError, match=f"{name}={value!r}.*{fragment}"):
-        make(**{name: value}, **({} if with_data else {"expert_data": None}))
+        make(bridge_kwargs={name: value}, **({} if with_data else {"expert_data": None}))
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,30 @@ def test_the_bounds_themselves_are_allowed(name: str, value: Any) -> None:
 
 
 def test_what_diiqn_refuses_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="guidance_share=2"):
-        make(guidance_share=2)
+    with pytest.raises(ConfigurationError, match="guide_fraction=2"):
+        make(guide_fraction=2)
     with pytest.raises(ConfigurationError, match="optimize_memory_usage=True"):
         make(optimize_memory_usage=True)
 
 
 def test_an_unknown_argument() -> None:
-    with pytest.raises(TypeError, match="bridge_lenght"):
-        make(bridge_lenght=3)
+    with pytest.raises(TypeError, match="bridge_kwarg"):
+        make(bridge_kwarg={})
+
+
+@pytest.mark.parametrize("with_data", [True, False])
+@pytest.mark.parametrize(
+    ("value", "fragment"),
+    [
+        ({"bridge_lenght": 3}, "bridge_kwargs has the key 'bridge_lenght': it may have .*'bridge_length'"),
+        ({"n_neighbors": 3}, "bridge_kwargs has the key 'n_neighbors'"),
+        (3, "bridge_kwargs=3: it must be a dictionary, or None"),
+    ],
+    ids=str,
+)
+def test_bridge_settings_that_there_are_not(value: Any, fragment: str, with_data: bool) -> None:
+    with pytest.raises(ConfigurationError, match=fragment):
+        make(bridge_kwargs=value, **({} if with_data else {"expert_data": None}))
 
 
 @pytest.mark.parametrize("observation", ["one_hot", "image", "coordinates"])

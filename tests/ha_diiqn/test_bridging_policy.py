@@ -9,7 +9,7 @@ import pytest
 
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.envs import Maze2D
-from sb3_diiqn.exploration.guided import ExpertGuidance, GuidanceSettings
+from sb3_diiqn.exploration import GuidedExploration
 from sb3_diiqn.ha_diiqn import BridgingPolicy
 from sb3_diiqn.inference import NO_ACTION, BridgingKnowledge, Feasibility
 from tests.inference.bridge_reference import AgentStep
@@ -48,7 +48,7 @@ def knowing(*expert: list[int], ways: Sequence[list[AgentStep]] = (), **settings
 
 def act(policy: BridgingPolicy, *cells: int, environments: Sequence[int] | None = None) -> list[int]:
     chosen = np.arange(len(cells)) if environments is None else np.asarray(environments)
-    return policy.actions(np.array(cells)[:, None], chosen).tolist()
+    return policy.act(np.array(cells)[:, None], chosen).actions.tolist()
 
 
 def follow(policy: BridgingPolicy, cell: int, n: int) -> list[int]:
@@ -232,7 +232,7 @@ def test_in_a_maze_it_walks_the_experts_way_to_the_goal(seed: int) -> None:
     cells, terminated = [maze.cell], False
     while not terminated:
         assert len(cells) <= 8
-        action = policy.actions(observation[None], np.array([0]))[0]
+        action = policy.act(observation[None], np.array([0])).actions[0]
         observation, _, terminated, _, info = maze.step(action)
         cells.append(info["cell"])
     assert cells[::2] == path
@@ -246,16 +246,17 @@ def test_in_a_maze_it_walks_the_experts_way_to_the_goal(seed: int) -> None:
 def test_a_bridge_is_followed_beyond_the_end_of_a_stretch() -> None:
     """In stretches of one step on average, with a host that always stays."""
     knowledge = knowing([1, 3], ways=[AROUND])
-    guidance = ExpertGuidance(BridgingPolicy(knowledge, 1, seed=0), GuidanceSettings(1.0, 1), N_ACTIONS, 1, seed=0)
+    exploration = GuidedExploration(BridgingPolicy(knowledge, 1, seed=0), 1.0, N_ACTIONS, 1, seed=0)
+    exploration.stretch_length = 1
     cell, begun, finished = 1, 0, 0
     for _ in range(300):
-        action = int(guidance.override(np.array([STAY]), np.array([[cell]]), 0.3)[0])
+        action = int(exploration.override(np.array([STAY]), np.array([[cell]]), 0.3)[0])
         begun += (cell, action) == (1, 2)
         cell = after(cell, action)
         if cell == 3:
             finished += 1
             cell = 1
-            guidance.note_step(np.zeros(1), np.array([True]))
+            exploration.note_step(np.zeros(1), np.array([True]))
     assert begun > 20
     assert finished >= begun - 1
 
@@ -303,11 +304,11 @@ def test_on_the_shortest_way_what_was_tried_least_is_tried_where_the_action_is_n
     tried = set()
     for _ in range(40):
         assert act(policy, 1, 3, 9) == [NO_ACTION] * 3
-        first, second, unmatched = policy.to_try(everywhere, drawn).tolist()
+        first, second, unmatched = policy.explore(everywhere, drawn).tolist()
         assert (first, unmatched) == (1, 9)
         tried.add(second)
     assert tried == {0, 2}
-    assert BridgingPolicy(knowledge, 3, seed=0).to_try(everywhere, drawn).tolist() == drawn.tolist()
+    assert BridgingPolicy(knowledge, 3, seed=0).explore(everywhere, drawn).tolist() == drawn.tolist()
 
 
 def test_a_way_that_opens_is_known_at_once() -> None:
@@ -333,7 +334,7 @@ def test_on_the_shortest_way_nobody_stands_still() -> None:
     assert knowledge.leads_on(np.arange(7)).tolist() == [False, True, True, True, True, False, True]
     policy = BridgingPolicy(knowledge, 3, seed=0, shortest=True)
     assert act(policy, 5, 7, 1) == [NO_ACTION, NO_ACTION, 2]
-    assert policy.has_match(np.arange(3)).tolist() == [False, False, True]
+    assert policy.act(np.array([[5], [7], [1]]), np.arange(3)).certain.tolist() == [False, False, True]
     assert act(BridgingPolicy(knowledge, 3, seed=0), 5, 7, 1) == [STAY, STAY, 2]
 
 

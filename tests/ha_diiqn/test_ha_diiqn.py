@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,21 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from sb3_diiqn import DIIQN, HADIIQN
+from sb3_diiqn import DIIQN, HADIIQN, PAPER
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.envs import Maze2D, MazeExpert
 from sb3_diiqn.exceptions import MissingExpertDataError
 from sb3_diiqn.imitation.callbacks import ConfidenceCallback
+from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT
 from sb3_diiqn.inference import BridgingKnowledge, Feasibility
 from sb3_diiqn.record import record_expert
-from tests.ha_diiqn.jumper import CURIOUS, jumps, knowledge_of, line_env, make, streams_of
-from tests.helpers import LOOKS, RIGHT, TINY, LineEnv, global_random_state, right_walks
+from tests.ha_diiqn.jumper import BRIDGING, CURIOUS, jumps, knowledge_of, line_env, make, streams_of
+from tests.helpers import LOOKS, RIGHT, TINY, LineEnv, global_random_state, right_walks, with_habits
+from tests.imitation.line_models import exploration_of
 from tests.inference.bridging_worlds import assert_equals_the_loops, range_of, record_king
+
+#: Explores by bridges only.
+FULLY: Any = with_habits(HADIIQN, WHERE_STATES_REPEAT, exploration_fraction=1.0)
 
 FEASIBLE, INFEASIBLE = Feasibility.FEASIBLE, Feasibility.INFEASIBLE
 
@@ -34,7 +38,7 @@ needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stabl
 
 @pytest.mark.parametrize("n_envs", [1, 2])
 def test_inspection_shows_what_was_found_out(n_envs: int) -> None:
-    model = make(n_envs=n_envs, bridge_gain=1).learn(250)
+    model = make(n_envs=n_envs, bridge_kwargs={"bridge_gain": 1}).learn(250)
     shown = model.inspect_expert()
     assert all(len(array) == 6 for array in shown.values())
     assert shown["feasibility"].tolist() == [INFEASIBLE, INFEASIBLE, FEASIBLE] * 2
@@ -68,7 +72,7 @@ def test_inspection_without_expert_data_says_so() -> None:
 
 
 def test_logs() -> None:
-    model = make(bridge_gain=1)
+    model = make(bridge_kwargs={"bridge_gain": 1})
     model.set_logger(Logger(None, []))
     model.learn(300, callback=ConfidenceCallback(log_frequency=1), log_interval=None)
     logged = {name[7:]: value for name, value in model.logger.name_to_value.items() if name.startswith("expert/")}
@@ -88,13 +92,12 @@ def test_logs_before_there_is_a_bridge() -> None:
 
 @pytest.mark.parametrize("n_envs", [1, 2])
 @pytest.mark.parametrize(
-    "arguments",
-    [{}, {"guidance_share": 0.5, "guidance_length": 4}, {"guidance_share": 0.5, "guide": "clone"}],
-    ids=["unguided", "guided", "guided by a clone"],
+    "arguments", [{"guide": "none"}, {}, {"guide": "clone"}], ids=["unguided", "guided", "guided by a clone"]
 )
 def test_what_training_finds_equals_a_look_at_the_whole_buffer(n_envs: int, arguments: dict[str, Any]) -> None:
     """Episodes that are cut, an end for good, and a second call of ``learn``, which resets the environments."""
-    model = make(n_envs=n_envs, time_limit=9, bridge_length=3, infeasibility_evidence=2, train_freq=3, **arguments)
+    bridges = {"bridge_length": 3, "infeasibility_evidence": 2}
+    model = make(n_envs=n_envs, time_limit=9, bridge_kwargs=bridges, train_freq=3, **arguments)
     model.learn(150)
     model.learn(151)
     model.update_confidence()
@@ -109,7 +112,7 @@ def test_king_and_rook_in_a_maze() -> None:
     """Random exploration of a generated maze finds bridges for most of what the expert does along diagonals."""
     maze = Maze2D(size=6, layout_seed=2, max_episode_steps=60, random_start=True)
     expert = record_king(maze, seed=1)
-    model = HADIIQN("MlpPolicy", maze, **{**CURIOUS, "learning_starts": 1000}, expert_data=expert).learn(900)
+    model = HADIIQN("MlpPolicy", maze, **{**CURIOUS, **BRIDGING, "learning_starts": 1000}, expert_data=expert).learn(900)
     model.update_confidence()
     knowledge = knowledge_of(model)
     assert_equals_the_loops(knowledge, streams_of(model), range_of(knowledge))
@@ -139,7 +142,7 @@ def test_every_step_is_looked_at_once_however_large_the_buffer(monkeypatch: pyte
 
 @pytest.mark.parametrize("look", [look for look in LOOKS if "image" not in look])
 def test_observations_of_every_kind(look: str) -> None:
-    model = make(look, n_envs=2, bridge_gain=1, guidance_share=0.3).learn(200)
+    model = make(look, n_envs=2, bridge_kwargs={"bridge_gain": 1}).learn(200)
     shown = model.inspect_expert()
     assert shown["feasibility"].tolist() == [INFEASIBLE, INFEASIBLE, FEASIBLE] * 2
     assert shown["bridge_length"].tolist() == [2, 2, 0] * 2
@@ -151,15 +154,16 @@ def test_observations_of_every_kind(look: str) -> None:
 @pytest.mark.parametrize(
     ("look", "wrap", "arguments"),
     [
-        ("vector", VecNormalize, {"guidance_share": 0.5}),
-        ("discrete", lambda env: env, {"expert_reward": "agent"}),
+        ("vector", VecNormalize, {"guide": "both"}),
+        ("discrete", lambda env: env, {"expert_rewards": "agent"}),
         pytest.param("vector", lambda env: env, {"n_steps": 3}, marks=needs_n_steps),
-        ("vector", lambda env: env, {"similarity_metric": "mismatch", "train_freq": (1, "episode"), "gradient_steps": 2}),
+        ("vector", lambda env: env, {"matching_kwargs": {"similarity_metric": "mismatch"}}),
+        ("vector", lambda env: env, {"train_freq": (1, "episode"), "gradient_steps": 2}),
     ],
 )
 def test_wrappers_and_arguments(look: str, wrap: Any, arguments: dict[str, Any]) -> None:
     env = wrap(DummyVecEnv([lambda: LineEnv(look)]))
-    model = HADIIQN("MlpPolicy", env, **{**CURIOUS, "expert_data": jumps(look), **arguments}).learn(250)
+    model = HADIIQN("MlpPolicy", env, **{**CURIOUS, **BRIDGING, "expert_data": jumps(look), **arguments}).learn(250)
     shown = model.inspect_expert()
     assert FEASIBLE in shown["feasibility"]
     assert shown["bridged"].any()
@@ -167,20 +171,9 @@ def test_wrappers_and_arguments(look: str, wrap: Any, arguments: dict[str, Any])
 
 
 def test_arguments_of_dqn_may_be_positional() -> None:
-    model = HADIIQN("MlpPolicy", LineEnv(), 0.01, 300, 10, 8, expert_data=jumps(), device="cpu", bridge_length=2)
+    model = HADIIQN("MlpPolicy", LineEnv(), 0.01, 300, 10, 8, expert_data=jumps(), device="cpu", bridge_kwargs={"bridge_length": 2})
     assert (model.learning_rate, model.buffer_size, model.learning_starts, model.batch_size) == (0.01, 300, 10, 8)
     assert knowledge_of(model).bridges.actions.shape == (6, 2)
-
-
-def test_its_signature_tells_all_arguments_and_their_defaults() -> None:
-    signature = inspect.signature(HADIIQN)
-    own = ["infeasibility_threshold", "infeasibility_evidence", "bridge_length", "bridge_gain", "bridge_patience"]
-    assert list(signature.parameters) == [*inspect.signature(DIIQN).parameters, *own]
-    arguments = signature.bind("MlpPolicy", LineEnv(), expert_data=jumps())
-    arguments.apply_defaults()
-    model = HADIIQN("MlpPolicy", LineEnv(), expert_data=jumps())
-    for name in (*own, "preset", "guide", "n_neighbors", "batch_size"):
-        assert arguments.arguments[name] == getattr(model, name), name
 
 
 def test_its_runs_have_its_name(tmp_path: Path) -> None:
@@ -198,7 +191,7 @@ def test_the_settings_arrive() -> None:
         "bridge_gain": 6,
         "bridge_patience": 8,
     }
-    model = make(gamma=0.5, **arguments)
+    model = make(gamma=0.5, bridge_kwargs=arguments)
     knowledge = knowledge_of(model)
     assert vars(knowledge.bridging) == arguments
     assert knowledge.gamma == 0.5
@@ -213,7 +206,7 @@ def test_without_guidance_it_explores_exactly_as_dqn_does(n_envs: int) -> None:
     arguments = {**CURIOUS, "learning_rate": 0.0}
     dqn = DQN("MlpPolicy", line_env(n_envs=n_envs), **arguments).learn(150)
     expected = global_random_state()
-    model = make(n_envs=n_envs, learning_rate=0.0, preset="paper").learn(150)
+    model = make(n_envs=n_envs, learning_rate=0.0, **PAPER).learn(150)
     assert global_random_state() == expected
     np.testing.assert_array_equal(model.replay_buffer.actions, dqn.replay_buffer.actions)
     assert (model.inspect_expert()["feasibility"] == INFEASIBLE).any()
@@ -221,15 +214,15 @@ def test_without_guidance_it_explores_exactly_as_dqn_does(n_envs: int) -> None:
 
 def test_fully_guided_it_goes_by_bridges_to_the_goal() -> None:
     """The agent's own policy would not: its networks never learn."""
-    model = make(learning_rate=0.0, learning_starts=1000, guidance_share=1.0).learn(300)
+    model = make(algorithm=FULLY, learning_rate=0.0, learning_starts=1000).learn(300)
     assert (model.replay_buffer.actions[250:300, 0, 0] == RIGHT).all()
     assert (knowledge_of(model).bridges.failures <= 0).all()
 
 
 @pytest.mark.parametrize("look", ["vector", "discrete", "bool planes"])
 def test_prediction_is_the_learned_policy(look: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = make(look, guidance_share=1.0).learn(200)
-    monkeypatch.setattr(model._guidance, "override", None)
+    model = make(look, algorithm=FULLY).learn(200)
+    monkeypatch.setattr(exploration_of(model), "override", None)
     states = model.replay_buffer.observations[:60, 0]
     states = states[:, 0] if look == "discrete" else states
     with th.no_grad():
@@ -246,8 +239,8 @@ def same_weights(one: DQN, other: DQN) -> bool:
 
 
 @pytest.mark.parametrize("n_envs", [1, 2])
-@pytest.mark.parametrize("guidance_share", [0.0, 0.5])
-def test_with_the_experts_actions_it_is_diiqn(n_envs: int, guidance_share: float) -> None:
+@pytest.mark.parametrize("guide", ["none", "matching"])
+def test_with_the_experts_actions_it_is_diiqn(n_envs: int, guide: str) -> None:
     """In a maze in which every action does what it says."""
 
     def maze() -> Maze2D:
@@ -255,9 +248,9 @@ def test_with_the_experts_actions_it_is_diiqn(n_envs: int, guidance_share: float
 
     expert = record_expert(maze(), MazeExpert(maze(), 0.3, seed=0), n_episodes=3, seed=0).expert_data
     models = []
-    for algorithm in (DIIQN, HADIIQN):
+    for algorithm in (with_habits(DIIQN), with_habits(HADIIQN)):
         env = DummyVecEnv([maze] * n_envs)
-        model = algorithm("MlpPolicy", env, **CURIOUS, expert_data=expert, preset="paper", guidance_share=guidance_share)
+        model = algorithm("MlpPolicy", env, **{**CURIOUS, **PAPER, "guide": guide, "guide_fraction": 0.0}, expert_data=expert)
         models.append(model.learn(250).learn(50, reset_num_timesteps=False))
     diiqn, ha_diiqn = models
     diiqn.update_confidence()
@@ -275,8 +268,8 @@ def test_with_the_experts_actions_it_is_diiqn(n_envs: int, guidance_share: float
 
 def test_with_other_actions_it_is_not() -> None:
     """So that the test above cannot pass by doing nothing."""
-    diiqn = DIIQN("MlpPolicy", line_env(), **CURIOUS, expert_data=jumps(), preset="paper").learn(200)
-    assert not same_weights(diiqn, make(preset="paper").learn(200))
+    diiqn = DIIQN("MlpPolicy", line_env(), **CURIOUS, expert_data=jumps(), **PAPER).learn(200)
+    assert not same_weights(diiqn, make(**PAPER).learn(200))
 
 
 def test_without_expert_data_it_is_dqn() -> None:
@@ -289,7 +282,7 @@ def test_without_expert_data_it_is_dqn() -> None:
 
 
 def test_the_same_seed_gives_the_same_result() -> None:
-    first, again = (make(n_envs=2, guidance_share=0.5).learn(200) for _ in range(2))
+    first, again = (make(n_envs=2).learn(200) for _ in range(2))
     assert same_weights(first, again)
     np.testing.assert_array_equal(first.replay_buffer.actions, again.replay_buffer.actions)
     for name, array in first.inspect_expert().items():

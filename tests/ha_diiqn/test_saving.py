@@ -16,6 +16,7 @@ from sb3_diiqn import DIIQN, HADIIQN
 from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
 from sb3_diiqn.ha_diiqn import BridgingPolicy
 from tests.ha_diiqn.jumper import CURIOUS, jumps, knowledge_of, line_env, make, streams_of
+from tests.imitation.line_models import exploration_of
 from tests.inference.bridging_worlds import assert_equals_the_loops, range_of, tables_of
 
 
@@ -28,11 +29,11 @@ def saved(model: DIIQN, path: Path) -> Path:
 @pytest.mark.parametrize("as_path", [False, True])
 def test_the_zip_has_neither_data_nor_tables(tmp_path: Path, as_path: bool) -> None:
     data: Any = jumps(n=500).save(tmp_path / "expert.npz") if as_path else jumps(n=500)
-    path = saved(make(expert_data=data, guidance_share=0.5).learn(150), tmp_path)
+    path = saved(make(expert_data=data).learn(150), tmp_path)
     with zipfile.ZipFile(path) as archive:
         content = json.loads(archive.read("data"))
-    assert {"infeasibility_threshold", "bridge_length", "bridge_gain", "bridge_patience"} <= set(content)
-    assert not {"_expert", "replay_buffer", "_guidance", "_confidence_statistics", "_logger", "callback"} & set(content)
+    assert "bridge_kwargs" in content
+    assert not {"_expert", "replay_buffer", "learner", "_kept_parameters", "_logger", "callback"} & set(content)
     assert ("expert_data" in content) == as_path
     assert all(isinstance(value, (int, float, str, bool, list, dict, type(None))) for value in content.values())
     assert path.stat().st_size < 100_000
@@ -46,8 +47,8 @@ def test_arguments_are_kept(tmp_path: Path) -> None:
         "bridge_gain": 6,
         "bridge_patience": 8,
     }
-    loaded = HADIIQN.load(saved(make(**arguments), tmp_path), env=line_env(), expert_data=jumps())
-    assert {name: getattr(loaded, name) for name in arguments} == arguments
+    loaded = HADIIQN.load(saved(make(bridge_kwargs=arguments), tmp_path), env=line_env(), expert_data=jumps())
+    assert loaded.bridge_kwargs == arguments
     assert vars(knowledge_of(loaded).bridging) == arguments
 
 
@@ -79,7 +80,7 @@ def test_what_was_learned_comes_with_the_buffer_and_the_search_goes_on(tmp_path:
         return True
 
     checkpoints = CheckpointCallback(122 // n_envs, str(tmp_path), save_replay_buffer=True)
-    model = make(n_envs=n_envs, expert_data=data, train_freq=7, guidance_share=0.5)
+    model = make(n_envs=n_envs, expert_data=data, train_freq=7)
     model.learn(150, callback=[checkpoints, ConvertCallback(note)])
 
     resumed = HADIIQN.load(tmp_path / "rl_model_122_steps", env=line_env(n_envs=n_envs))
@@ -97,18 +98,18 @@ def test_what_was_learned_comes_with_the_buffer_and_the_search_goes_on(tmp_path:
     assert_equals_the_loops(knowledge_of(resumed), streams, range_of(knowledge_of(resumed)))
 
 
-def test_the_follower_follows_what_was_restored(tmp_path: Path) -> None:
-    path = saved(make(guidance_share=1.0).learn(200), tmp_path)
+def test_the_guide_follows_what_was_restored(tmp_path: Path) -> None:
+    path = saved(make().learn(200), tmp_path)
     loaded = HADIIQN.load(path, env=line_env(), expert_data=jumps())
     loaded.load_replay_buffer(tmp_path / "buffer")
-    follower = loaded._guidance.follower
-    assert isinstance(follower, BridgingPolicy)
-    assert follower.knowledge is loaded.knowledge
+    guide = exploration_of(loaded).guide
+    assert isinstance(guide, BridgingPolicy)
+    assert guide.knowledge is loaded.knowledge
 
 
 def test_other_settings_hold_from_the_start(tmp_path: Path) -> None:
-    path = saved(make(bridge_gain=1).learn(250), tmp_path)
-    loaded = HADIIQN.load(path, env=line_env(), expert_data=jumps(), infeasibility_evidence=255)
+    path = saved(make(bridge_kwargs={"bridge_gain": 1}).learn(250), tmp_path)
+    loaded = HADIIQN.load(path, env=line_env(), expert_data=jumps(), bridge_kwargs={"infeasibility_evidence": 255})
     loaded.load_replay_buffer(tmp_path / "buffer")
     shown = loaded.inspect_expert()
     assert shown["feasibility"].tolist() == [0, 0, 1] * 2
@@ -117,7 +118,7 @@ def test_other_settings_hold_from_the_start(tmp_path: Path) -> None:
 
 def test_bridges_of_another_length_are_refused_and_the_own_buffer_stays(tmp_path: Path) -> None:
     path = saved(make().learn(100), tmp_path)
-    loaded = HADIIQN.load(path, env=line_env(), expert_data=jumps(), bridge_length=6)
+    loaded = HADIIQN.load(path, env=line_env(), expert_data=jumps(), bridge_kwargs={"bridge_length": 6})
     own = loaded.replay_buffer
     with pytest.raises(ExpertDataError, match="bridge_length"):
         loaded.load_replay_buffer(tmp_path / "buffer")
@@ -149,9 +150,8 @@ def test_a_buffer_of_ha_diiqn_is_refused_by_diiqn(tmp_path: Path) -> None:
     assert model.replay_buffer is own
 
 
-@pytest.mark.parametrize("follows", ["next", "shortest"])
-def test_a_loaded_model_goes_the_way_it_went(tmp_path: Path, follows: str) -> None:
-    model = make(preset="bridging", guide_follows=follows).learn(120)
+def test_a_loaded_model_goes_the_way_it_went(tmp_path: Path) -> None:
+    model = make().learn(120)
     model.save_replay_buffer(tmp_path / "buffer")
     loaded = HADIIQN.load(saved(model, tmp_path), env=line_env(), expert_data=jumps())
     loaded.load_replay_buffer(tmp_path / "buffer")
@@ -159,5 +159,4 @@ def test_a_loaded_model_goes_the_way_it_went(tmp_path: Path, follows: str) -> No
     before, after = knowledge_of(model), knowledge_of(loaded)
     np.testing.assert_array_equal(after.steps_left(everything), before.steps_left(everything))
     assert vars(after.ends) == vars(before.ends)
-    assert loaded._guidance is not None and loaded._guidance.follower.shortest == (follows == "shortest")
     loaded.learn(60, reset_num_timesteps=False)

@@ -10,13 +10,14 @@ import torch as th
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from sb3_diiqn import HADIIQN, ExpertObservations
+from sb3_diiqn import HADIIQN, PAPER, ExpertObservations
 from sb3_diiqn.inference import NO_MATCH, BridgingKnowledge, Feasibility
 from tests.diiqn.test_update import (
     BATCH,
     EXPERT,
     GAMMA,
     LEARNING_RATE,
+    MATCHING,
     N_ACTIONS,
     N_STATES,
     Rooms,
@@ -37,7 +38,9 @@ LENGTH, GAIN = 3, 4
 MOVES = [(0, 2, 4), (2, 1, 4), (1, 3, 2), (0, 1, 3), (0, 1, 3)]
 
 
-def make_model(expert: ExpertObservations, n_envs: int = 1, **arguments: Any) -> HADIIQN:
+def make_model(
+    expert: ExpertObservations, n_envs: int = 1, matching: dict[str, Any] | None = None, **arguments: Any
+) -> HADIIQN:
     model = HADIIQN(
         "MlpPolicy",
         DummyVecEnv([Rooms] * n_envs),
@@ -47,17 +50,9 @@ def make_model(expert: ExpertObservations, n_envs: int = 1, **arguments: Any) ->
         device="cpu",
         policy_kwargs={"net_arch": [], "optimizer_class": th.optim.SGD},
         expert_data=expert,
-        similarity_threshold=1.0,
-        bridge_length=LENGTH,
-        bridge_gain=GAIN,
-        **{
-            "preset": "paper",
-            "buffer_size": 60 * n_envs,
-            "max_training_count": 6,
-            "max_inference_error": 1.0,
-            "max_grad_norm": 1e9,
-            **arguments,
-        },
+        matching_kwargs={**MATCHING, **(matching or {})},
+        bridge_kwargs={"bridge_length": LENGTH, "bridge_gain": GAIN},
+        **{"buffer_size": 60 * n_envs, "max_grad_norm": 1e9, **PAPER, **arguments},
     )
     model.set_logger(Logger(None, []))
     return model
@@ -130,7 +125,7 @@ class TabularHADIIQN(TabularDIIQN):
     [
         (1, {}),
         (2, {}),
-        (1, {"usefulness_beta": 4.0, "max_training_count": 2}),
+        (1, {"matching": {"usefulness_beta": 4.0, "max_training_count": 2}}),
         pytest.param(2, {"n_steps": 3}, marks=needs_n_steps),
     ],
     ids=str,
@@ -170,9 +165,8 @@ def one_bridge_model(terminal: bool, **arguments: Any) -> HADIIQN:
 
     Only the last step is stored any more: action 0 at room 0, which stays there for -7.
     """
-    model = make_model(
-        ExpertObservations.from_trajectories([np.array([0, 3])]), buffer_size=1, max_training_count=1, **arguments
-    )
+    expert = ExpertObservations.from_trajectories([np.array([0, 3])])
+    model = make_model(expert, matching={"max_training_count": 1}, buffer_size=1, **arguments)
     for action in (1, 2):
         store(model, [[Step(0, action, 0, 0.0, True, True)]])
     store(model, [[Step(0, 2, 1, 1.0, False, False)]])
@@ -216,7 +210,7 @@ def test_an_update_by_hand(terminal: bool) -> None:
 
 
 def test_a_bridge_has_its_own_return_whatever_reward_the_others_have() -> None:
-    model = one_bridge_model(True, expert_reward="agent")
+    model = one_bridge_model(True, expert_rewards="agent")
     samples = model.replay_buffer.sample_with_expert(1).expert
     assert samples.steps.item() == 3
     assert samples.rewards.item() == pytest.approx(1 + 0.8 * 2 + 0.64 * 4)

@@ -57,7 +57,7 @@ def test_a_guide_that_finds_no_match_leaves_the_exploration_as_it_was() -> None:
     assert (greedy == model.replay_buffer.actions[:150, 0, 0]).mean() == pytest.approx(0.5, abs=0.2)
 
 
-@pytest.mark.parametrize(("rate", "remaining"), [(1.0, 0.5), (0.4, 0.2 / 0.8)])
+@pytest.mark.parametrize(("rate", "remaining"), [(1.0, 1.0), (0.4, 0.2 / 0.8)])
 def test_outside_of_guided_stretches_the_host_explores_that_much_less(rate: float, remaining: float) -> None:
     """Half of the exploration is guided."""
     explored: list[int] = []
