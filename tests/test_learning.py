@@ -122,10 +122,7 @@ def test_with_garbage_it_is_not_worse_than_dqn(method: str) -> None:
     alone = np.array(arrivals_of_dqn(size, n_steps, 8))
     algorithm, chosen = METHODS[method]
     misled = np.array(
-        [
-            arrivals(algorithm, size, seed, n_steps, expert_data=garbage(size, seed), **chosen, **IMITATION)
-            for seed in range(8)
-        ]
+        [arrivals(algorithm, size, seed, n_steps, expert_data=garbage(size, seed), **chosen, **IMITATION) for seed in range(8)]
     )
     assert np.median(alone) > 20, "DQN solves it, so there is something to lose"
     generator = np.random.default_rng(0)

@@ -103,9 +103,7 @@ def test_the_parts_of_a_batch_with_sampled_transitions() -> None:
 
 def test_of_samples_without_outcomes_only_the_observations_are_there() -> None:
     known = samples(2)
-    batch = batch_of(
-        transitions(AGENT, AHEAD, 0), transitions(AGENT[:0], AHEAD[:0], 10), samples=known, sampled=AHEAD[:2]
-    )
+    batch = batch_of(transitions(AGENT, AHEAD, 0), transitions(AGENT[:0], AHEAD[:0], 10), samples=known, sampled=AHEAD[:2])
     assert batch.actions[:, 0].tolist() == [0, 1, 2]
     assert batch.actions[batch.matched].shape == batch.actions[batch.sampled].shape == (0, 1)
     assert th.equal(batch.next_observations, AHEAD)  # type: ignore[arg-type]

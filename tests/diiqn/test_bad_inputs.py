@@ -70,7 +70,10 @@ WITH_DATA: list[tuple[dict[str, Any], str]] = [
     ({**matching(similarity_metric="range"), "look": "discrete"}, "similarity_metric='range' needs a Box"),
     (matching(similarity_metric=lambda first, second: np.zeros(3)), r"similarity_metric returned an array of shape \(3,\)"),
     (matching(similarity_metric=lambda first, second: np.full((len(first), len(second)), 2.0)), "similarity_metric returned"),
-    ({**matching(similarity_metric=lambda first, second: np.zeros((1, 1))), "look": "dict"}, "a callable is not supported for Dict"),
+    (
+        {**matching(similarity_metric=lambda first, second: np.zeros((1, 1))), "look": "dict"},
+        "a callable is not supported for Dict",
+    ),
     ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with a network"),
     ({"optimize_memory_usage": True}, "optimize_memory_usage=True.*leave it False"),
     (

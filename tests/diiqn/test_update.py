@@ -79,9 +79,7 @@ def random_steps(generator: np.random.Generator, n_steps: int, n_envs: int) -> l
 MATCHING = {"similarity_threshold": 1.0, "max_training_count": 6, "max_inference_error": 1.0}
 
 
-def make_model(
-    expert: ExpertObservations, n_envs: int = 1, matching: dict[str, Any] | None = None, **arguments: Any
-) -> DIIQN:
+def make_model(expert: ExpertObservations, n_envs: int = 1, matching: dict[str, Any] | None = None, **arguments: Any) -> DIIQN:
     model = DIIQN(
         "MlpPolicy",
         DummyVecEnv([Rooms] * n_envs),

@@ -81,7 +81,7 @@ def test_where_a_bridge_has_ended_matching_is_asked_once_more_to_judge_it() -> N
         actions.append(both.act(np.array([[0]]), np.arange(1)).actions.item())
     assert actions == [9, 5, 5, 5, 9]
     matching.committed = lambda: np.array([True])  # type: ignore[method-assign]
-    both.act(np.array([[0]]), np.arange(1)).actions
+    both.act(np.array([[0]]), np.arange(1))
     matching.committed = lambda: np.array([False])  # type: ignore[method-assign]
     both.release(np.array([0]))
     assert both.act(np.array([[0]]), np.arange(1)).actions.tolist() == [9], "another episode: nothing was begun in it"

@@ -85,7 +85,7 @@ def test_after_a_release_either_way_is_taken() -> None:
     guide = guide_of([0, 5, 1], [2, 5, 3])
     taken = set()
     for _ in range(40):
-        guide.act(np.array([[0]]), np.array([0])).actions
+        guide.act(np.array([[0]]), np.array([0]))
         guide.release(np.array([True]))
         taken.add(int(guide.act(np.array([[5]]), np.array([0])).actions[0]))
         guide.release(np.array([0]))

@@ -91,7 +91,9 @@ def test_statistics_of_nothing() -> None:
         ([2] * 5, [1] * 5, 0.0, 0.0),
     ],
 )
-def test_fraction_of_episodes_that_the_guide_plays(guides: list[float], own: list[float], remaining: float, expected: float) -> None:
+def test_fraction_of_episodes_that_the_guide_plays(
+    guides: list[float], own: list[float], remaining: float, expected: float
+) -> None:
     episodes = GuideEpisodes(0.6, compared(guides, own), n_envs=20_000, seed=0)
     episodes.begin(np.ones(20_000, dtype=bool), remaining)
     assert episodes.guides.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 20_000))

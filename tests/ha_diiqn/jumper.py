@@ -35,9 +35,7 @@ def line_env(look: str = "vector", n_envs: int = 1, time_limit: int = 20) -> Dum
 BRIDGING: dict[str, Any] = {"inference": "nearest", "guide": "matching"}
 
 
-def make(
-    look: str = "vector", n_envs: int = 1, time_limit: int = 20, algorithm: Any = HADIIQN, **arguments: Any
-) -> HADIIQN:
+def make(look: str = "vector", n_envs: int = 1, time_limit: int = 20, algorithm: Any = HADIIQN, **arguments: Any) -> HADIIQN:
     policy = "MultiInputPolicy" if look.startswith("dict") else "MlpPolicy"
     env = line_env(look, n_envs, time_limit)
     model: HADIIQN = algorithm(policy, env, **{**CURIOUS, **BRIDGING, "expert_data": jumps(look), **arguments})

@@ -171,7 +171,9 @@ def test_wrappers_and_arguments(look: str, wrap: Any, arguments: dict[str, Any])
 
 
 def test_arguments_of_dqn_may_be_positional() -> None:
-    model = HADIIQN("MlpPolicy", LineEnv(), 0.01, 300, 10, 8, expert_data=jumps(), device="cpu", bridge_kwargs={"bridge_length": 2})
+    model = HADIIQN(
+        "MlpPolicy", LineEnv(), 0.01, 300, 10, 8, expert_data=jumps(), device="cpu", bridge_kwargs={"bridge_length": 2}
+    )
     assert (model.learning_rate, model.buffer_size, model.learning_starts, model.batch_size) == (0.01, 300, 10, 8)
     assert knowledge_of(model).bridges.actions.shape == (6, 2)
 

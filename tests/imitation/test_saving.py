@@ -121,7 +121,9 @@ def test_a_function_as_metric_is_kept(tmp_path: Path) -> None:
     def far(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.minimum(np.abs(first[:, None] - second[None]).max(axis=-1), 1.0)
 
-    loaded = DIIQN.load(saved(make(right_walks(), matching_kwargs={"similarity_metric": far}), tmp_path), env=env(), expert_data=right_walks())
+    loaded = DIIQN.load(
+        saved(make(right_walks(), matching_kwargs={"similarity_metric": far}), tmp_path), env=env(), expert_data=right_walks()
+    )
     assert loaded.learn(60).knowledge.training_count.sum() > 0
 
 
