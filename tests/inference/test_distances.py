@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.inference.custom import CustomDistance
 from sb3_diiqn.inference.distances import (
-    CustomDistance,
     Distance,
     JaccardDistance,
     MeanDistance,
