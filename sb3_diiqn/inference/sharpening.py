@@ -39,9 +39,10 @@ def sharpened(distance: Distance, observations: Observations, max_factor: float 
     distances = np.sort(distances_of_distinct_pairs(distance, observations))
     if not len(distances) or (distances <= RADIUS + ROUNDING).mean() <= MATCHING_FRACTION:
         return distance
-    # halfway between the last pair that may match and the first that may not, as whole numbers have many equal distances
+    # halfway between the last pair that may match and the first that may not: whole numbers have many distances that are equal
+    # but for rounding
     first_apart = float(distances[int(MATCHING_FRACTION * len(distances))])
-    last_alike = float(distances[distances < first_apart].max(initial=0.0))
+    last_alike = float(distances[distances < 0.9999 * first_apart].max(initial=0.0))
     if first_apart == 0:
         return distance
     factor = min(2 * RADIUS / (last_alike + first_apart), max_factor)
