@@ -12,15 +12,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import uuid4
 
-import cloudpickle
 import numpy as np
 from gymnasium import spaces
 
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference.rows import portions
+from sb3_diiqn.inference.scales import evenly_spaced, range_without_outliers
 
 #: Environments also write +-3.4e38, or the largest integer, for "unbounded".
 UNBOUNDED = 1e15
@@ -78,6 +77,56 @@ class Distance(ABC):
         """
         return np.asarray((first == second).all(axis=1))
 
+    def sharpened(self, factor: float) -> Distance:
+        """
+        Make a distance that is larger by a factor, cut off at 1.
+
+        :param factor: at least 1
+        """
+        return SharpenedDistance(self, factor)
+
+
+class SharpenedDistance(Distance):
+    """
+    A distance that is larger than another by a factor, cut off at 1.
+
+    :param plain: the other one
+    :param factor: at least 1
+    """
+
+    def __init__(self, plain: Distance, factor: float) -> None:
+        self.plain = plain
+        self.factor = factor
+
+    @property
+    def kind(self) -> str:
+        """Name of the plain distance and the factor."""
+        return f"{self.factor!r} * {self.plain.kind}"
+
+    def encode(self, observations: Observations) -> np.ndarray:
+        """Encode as the plain distance does."""
+        return self.plain.encode(observations)
+
+    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.paired`."""
+        return self.enlarged(self.plain.paired(first, second))
+
+    def pairwise(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.pairwise`."""
+        return self.enlarged(self.plain.pairwise(first, second))
+
+    def equal(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """See :meth:`Distance.equal`."""
+        return self.plain.equal(first, second)
+
+    def enlarged(self, distances: np.ndarray) -> np.ndarray:
+        """
+        Make plain distances larger.
+
+        :param distances: of any shape, float32
+        """
+        return np.asarray(np.minimum(distances * np.float32(self.factor), np.float32(1.0)))
+
 
 class EuclideanDistance(Distance):
     """The Euclidean distance of encoded rows, cut off at 1: neighbours can be found with a tree."""
@@ -116,13 +165,32 @@ class JaccardDistance(Distance):
 
 class ScaledAbsoluteDistance(Distance):
     """
-    Integer images: mean absolute difference divided by the width of the value range (255 for ``uint8`` images).
+    Images: mean absolute difference divided by the range of the values (255 for most ``uint8`` images); cut off at 1.
 
-    :param width: largest possible difference of two values
+    :param width: the range, positive
     """
 
     def __init__(self, width: float) -> None:
         self.width = width
+
+    @classmethod
+    def from_expert(cls, observations: np.ndarray, space: spaces.Box) -> ScaledAbsoluteDistance:
+        """
+        Take the range of the values from the expert data, without outliers; that of the space if they are constant.
+
+        :param observations: the expert's observations, shape (n, ``*observation_shape``)
+        :param space: their space
+        """
+        values = evenly_spaced(flatten(observations)).reshape(-1, 1)
+        width = float(range_without_outliers(values)[0])
+        bound = float(np.max(space.high.astype(np.float64)) - np.min(space.low.astype(np.float64)))
+        fallback = bound if 0 < bound < UNBOUNDED else 1.0
+        return cls(width if width > 0 else fallback)
+
+    @property
+    def kind(self) -> str:
+        """Name of the distance and of its unit."""
+        return f"{type(self).__name__} {self.width!r}"
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Flatten. Unsigned integers stay as they are; others, whose differences could overflow, become float32."""
@@ -138,36 +206,55 @@ class ScaledAbsoluteDistance(Distance):
         mean = total / difference.shape[-1]
         return np.asarray(np.minimum(mean / self.width, 1.0), dtype=np.float32)
 
+    def sharpened(self, factor: float) -> ScaledAbsoluteDistance:
+        """See :meth:`Distance.sharpened`."""
+        return ScaledAbsoluteDistance(self.width / factor)
+
 
 class RangeDistance(EuclideanDistance):
     """
-    Float vectors: root mean square of the differences, each divided by its dimension's range; cut off at 1.
+    Vectors: root mean square of the differences, each divided by its dimension's range; cut off at 1.
 
     :param width: range of each dimension, shape (dimensions,), positive
     """
 
+    #: how many times smaller distances are in the mean because some dimensions are constant in the expert data
+    dilution = 1.0
+
     def __init__(self, width: np.ndarray) -> None:
-        self.scale = 1.0 / (np.asarray(width, dtype=np.float64).reshape(-1) * np.sqrt(np.size(width)))
+        self.width = np.asarray(width, dtype=np.float64).reshape(-1)
+        self.scale = 1.0 / (self.width * np.sqrt(np.size(width)))
 
     @classmethod
     def from_expert(cls, observations: np.ndarray, space: spaces.Box) -> RangeDistance:
         """
-        Take each dimension's range from the expert data.
+        Take each dimension's range from the expert data, without outliers.
 
-        A dimension that is constant there uses the width of the observation space, or 1 where that is unbounded.
+        A dimension that is constant there uses the width of the observation space, or 1 where that is unbounded. For whole
+        numbers it uses 1: a value that the expert never had is another one.
 
         :param observations: the expert's observations, shape (n, ``*observation_shape``)
         :param space: their space
         """
-        rows = flatten(observations).astype(np.float64)
-        width = rows.max(axis=0) - rows.min(axis=0)
+        width = range_without_outliers(flatten(observations))
         bounds = np.asarray(space.high, dtype=np.float64).reshape(-1) - np.asarray(space.low, dtype=np.float64).reshape(-1)
-        fallback = np.where((bounds > 0) & (bounds < UNBOUNDED), bounds, 1.0)
-        return cls(np.where(width > 0, width, fallback))
+        bounded = (bounds > 0) & (bounds < UNBOUNDED) & np.issubdtype(space.dtype, np.floating)
+        distance = cls(np.where(width > 0, width, np.where(bounded, bounds, 1.0)))
+        distance.dilution = math.sqrt(len(width) / max(int(np.count_nonzero(width)), 1))
+        return distance
+
+    @property
+    def kind(self) -> str:
+        """Name of the distance and of its units."""
+        return f"{type(self).__name__} {hashlib.sha256(self.width.tobytes()).hexdigest()[:16]}"
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Scale such that the distance is Euclidean, shape (n, dimensions), float64."""
         return np.asarray(flatten(observations) * self.scale)
+
+    def sharpened(self, factor: float) -> RangeDistance:
+        """See :meth:`Distance.sharpened`."""
+        return RangeDistance(self.width / factor)
 
 
 class MismatchDistance(Distance):
@@ -220,91 +307,6 @@ class MeanDistance(Distance):
     def _part(self, key: str, rows: np.ndarray) -> np.ndarray:
         columns, dtype = self._columns[key]
         return np.ascontiguousarray(rows[..., columns]).view(dtype)
-
-
-class CustomDistance(Distance):
-    """
-    A distance of the user's own.
-
-    :param function: ``function(first, second)`` gets two arrays of observations of shapes (n, ``*observation_shape``) and
-        (m, ``*observation_shape``) and returns distances in [0, 1] of shape (n, m)
-    :param observation_shape: shape of one observation
-    """
-
-    def __init__(self, function: DistanceFunction, observation_shape: tuple[int, ...]) -> None:
-        self.function = function
-        self.observation_shape = observation_shape
-        self._kind = f"{type(self).__name__} {_fingerprint(function)}"
-
-    @property
-    def kind(self) -> str:
-        """Name of the function, by what it does: what was inferred with one does not hold by another."""
-        return self._kind
-
-    def encode(self, observations: Observations) -> np.ndarray:
-        """Flatten, keeping the data type."""
-        return flatten(observations)
-
-    def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """See :meth:`Distance.paired`. The function is called once for consecutive pairs with the same first row."""
-        first, second = np.broadcast_arrays(first, second)
-        ones, others = first.reshape(-1, first.shape[-1]), second.reshape(-1, second.shape[-1])
-        borders = 1 + np.flatnonzero((ones[1:] != ones[:-1]).any(axis=1))
-        runs = zip([0, *borders], [*borders, len(ones)], strict=True) if len(ones) else ()
-        distances = [self.pairwise(ones[start : start + 1], others[start:stop])[0] for start, stop in runs]
-        return np.concatenate([np.zeros(0, dtype=np.float32), *distances]).reshape(first.shape[:-1])
-
-    def pairwise(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """See :meth:`Distance.pairwise`."""
-        shape = (len(first), len(second))
-        returned = self.function(self._restored(first), self._restored(second))
-        try:
-            distances = np.asarray(returned, dtype=np.float32)
-        except (TypeError, ValueError):
-            distances = np.full(0, np.nan, dtype=np.float32)
-        if distances.shape != shape or not np.all((distances >= 0) & (distances <= 1)):
-            raise ConfigurationError(
-                f"similarity_metric returned an array of shape {np.shape(distances)}, or values outside [0, 1]: "
-                f"{str(returned)[:100]}; expected distances in [0, 1] of shape {shape}, 0 for equal observations"
-            )
-        return distances
-
-    def check(self, observations: np.ndarray) -> None:
-        """
-        Try the function out.
-
-        :param observations: some observations, at least one, shape (n, ``*observation_shape``)
-        :raises ConfigurationError: if it raises an error, or does not return distances
-        """
-        rows = self.encode(observations[np.arange(3) % len(observations)])
-        try:
-            distances = self.pairwise(rows[:2], rows)
-        except ConfigurationError:
-            raise
-        except Exception as error:
-            raise ConfigurationError(f"similarity_metric failed on 2 and 3 observations: {error!r}") from error
-        if distances[0, 0] > ROUNDING:
-            raise ConfigurationError(
-                f"similarity_metric returned {distances[0, 0]} for two equal observations, and a distance is 0 there: "
-                "return distances, not similarities"
-            )
-
-    def _restored(self, rows: np.ndarray) -> np.ndarray:
-        return rows.reshape(-1, *self.observation_shape)
-
-
-def _fingerprint(function: DistanceFunction) -> str:
-    """
-    Tell functions apart by their code and what it refers to.
-
-    At worst the same one looks like another, and matching is done again: one that cannot be saved is like no other.
-    """
-    try:
-        # the user's own function, once there and back: what is shared in memory only shows in the first bytes
-        restored = cloudpickle.loads(cloudpickle.dumps(function))
-        return hashlib.sha256(cloudpickle.dumps(restored)).hexdigest()
-    except Exception:  # whatever the objects that it refers to raise
-        return uuid4().hex
 
 
 def count_bits(words: np.ndarray) -> np.ndarray:

@@ -8,8 +8,9 @@ from uuid import uuid4
 import numpy as np
 
 from sb3_diiqn.expert import ExpertObservations, Observations
-from sb3_diiqn.expert.types import arrays_of, take
-from sb3_diiqn.inference.distances import EuclideanDistance, flatten
+from sb3_diiqn.expert.types import take
+from sb3_diiqn.inference.distances import EuclideanDistance
+from sb3_diiqn.inference.distinct_pairs import as_octets
 from sb3_diiqn.inference.rows import distinct
 
 Embed = Callable[[Observations], np.ndarray]
@@ -66,7 +67,7 @@ class EmbeddingDistance(EuclideanDistance):
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Embed every different observation once, shape (n, width), float64."""
-        first, number = distinct(_as_octets(observations))
+        first, number = distinct(as_octets(observations))
         parts = [first[start : start + self.at_once] for start in range(0, max(len(first), 1), self.at_once)]
         embedded = np.concatenate([self.embed(take(observations, part)) for part in parts])
         return np.asarray(embedded[number] * np.float64(self.scale))
@@ -74,9 +75,3 @@ class EmbeddingDistance(EuclideanDistance):
     def equal(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.equal`; up to rounding."""
         return np.asarray((np.abs(first - second) <= self.rounding).all(axis=1))
-
-
-def _as_octets(observations: Observations) -> np.ndarray:
-    """Put the bytes of all parts of an observation into one row, shape (n, bytes)."""
-    rows = [np.ascontiguousarray(flatten(array)).view(np.uint8) for array in arrays_of(observations).values()]
-    return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sb3_diiqn.inference.distances import ROUNDING, Distance
+from sb3_diiqn.inference.distances import ROUNDING, Distance, SharpenedDistance
 from sb3_diiqn.inference.rows import portions
 
 
@@ -95,3 +95,22 @@ class TreeIndex:
         row = nearest[query, rank].astype(np.int64)
         distance = self.distance.paired(queries[query], self.rows[row])
         return Hits(query, row, distance).where(distance <= radius)
+
+
+class SharpenedIndex:
+    """
+    Searches by a sharpened distance with an index for the plain one.
+
+    :param distance: the sharpened distance
+    :param plain: index of the same rows
+    """
+
+    def __init__(self, distance: SharpenedDistance, plain: Index) -> None:
+        self.distance = distance
+        self.plain = plain
+
+    def within(self, queries: np.ndarray, radius: float) -> Hits:
+        """See :meth:`Index.within`."""
+        # d is cut off at 1, so that a radius of 1 includes everything
+        hits = self.plain.within(queries, radius / self.distance.factor if radius < 1.0 else 1.0)
+        return hits._replace(distance=self.distance.enlarged(hits.distance))

@@ -15,6 +15,7 @@ from sb3_diiqn.inference import confidence as equations
 from sb3_diiqn.inference.actions import NO_ACTION, InferredActions
 from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.distances import ROUNDING, Distance
+from sb3_diiqn.inference.distinct_pairs import warn_if_most_match
 from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
@@ -100,7 +101,9 @@ class ExpertKnowledge:
         #: c_e, how often each expert transition has been trained on, shape (n_transitions,), int64
         self.training_count = np.zeros(len(expert), dtype=np.int64)
         self._generator = np.random.default_rng(seed)
-        distance = make_distance(settings.similarity_metric, observation_space, expert.observations)
+        metric = settings.similarity_metric
+        distance = make_distance(metric, observation_space, expert.observations)
+        warn_if_most_match(distance, expert.observations, metric, settings.similarity_threshold)
         self._attach(expert, ExpertMatcher(expert, distance, self._radius, settings.n_neighbors, cache_path))
         self._reset()
 

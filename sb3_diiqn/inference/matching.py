@@ -9,8 +9,14 @@ import numpy as np
 
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.inference.cache import IndexCache
-from sb3_diiqn.inference.distances import Distance, EuclideanDistance, JaccardDistance, ScaledAbsoluteDistance
-from sb3_diiqn.inference.index import Hits, Index, ScanIndex, TreeIndex
+from sb3_diiqn.inference.distances import (
+    Distance,
+    EuclideanDistance,
+    JaccardDistance,
+    ScaledAbsoluteDistance,
+    SharpenedDistance,
+)
+from sb3_diiqn.inference.index import Hits, Index, ScanIndex, SharpenedIndex, TreeIndex
 from sb3_diiqn.inference.partition import PartitionIndex
 from sb3_diiqn.inference.rows import Groups, distinct, expanded, portions
 from sb3_diiqn.inference.sketch import SketchIndex
@@ -214,6 +220,10 @@ def make_index(
     :param n_neighbors: the nearest so many are found at least
     :param cache: keeps what takes long to compute
     """
+    if isinstance(distance, SharpenedDistance):
+        plain = make_index(distance.plain, states, radius / distance.factor, n_neighbors, cache)
+        # what compares with every row can do so by any distance
+        return ScanIndex(distance, states) if isinstance(plain, ScanIndex) else SharpenedIndex(distance, plain)
     if isinstance(distance, JaccardDistance) and radius < PartitionIndex.max_radius:
         return PartitionIndex(distance, states, radius, cache)
     # some more than are needed, since at some states no transition starts

@@ -24,7 +24,15 @@ class InferenceSettings:
     """
     Parameters of inference and confidence. Those that the paper leaves open are marked so.
 
-    :param similarity_metric: the distance d (open in the paper), see :func:`~sb3_diiqn.inference.metrics.make_distance`
+    :param similarity_metric: how alike two observations are, in [0, 1] (open in the paper). ``"auto"`` chooses by the
+        observation space and the expert data, whose units it takes, too, such that at the default threshold less than 5 % of
+        the pairs of distinct expert states match, see docs/matching.md: differences relative to their range for floats,
+        Jaccard similarity of active cells for binary planes, equality for categories such as the symbols of a grid, mean
+        absolute difference for images, and the mean over the keys of Dict observations. Or one of ``"jaccard"``,
+        ``"absolute"``, ``"range"``, ``"mismatch"``, or a function that gets two arrays of n and of m observations and returns
+        *distances* in [0, 1], of shape (n, m). A warning says if distinct expert states match by it. Or ``"learned"``: as
+        ``"auto"`` at the beginning, and then by embeddings that an auxiliary network learns from the agent's and the expert's
+        transitions, which leave out what is noise; a similarity of 0.97 is a third of one of the expert's steps
     :param similarity_threshold: tau, an expert state is accepted as a match from this similarity on, in [0, 1]
     :param n_neighbors: k, how many nearest expert states are considered for a match (open in the paper), at least 1
     :param usefulness_beta: beta, steepness of the usefulness (open in the paper), positive

@@ -66,7 +66,6 @@ ARGUMENTS: list[tuple[dict[str, Any], str]] = [
 WITH_DATA: list[tuple[dict[str, Any], str]] = [
     (matching(similarity_metric="cosine"), "similarity_metric='cosine' is unknown.*'auto'"),
     (matching(similarity_metric=None), "similarity_metric=None is unknown"),
-    ({**matching(similarity_metric="absolute"), "look": "unbounded vector"}, "similarity_metric='absolute' needs a bounded"),
     ({**matching(similarity_metric="range"), "look": "discrete"}, "similarity_metric='range' needs a Box"),
     (matching(similarity_metric=lambda first, second: np.zeros(3)), r"similarity_metric returned an array of shape \(3,\)"),
     (matching(similarity_metric=lambda first, second: np.full((len(first), len(second)), 2.0)), "similarity_metric returned"),

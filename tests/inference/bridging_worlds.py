@@ -26,7 +26,7 @@ from tests.inference.bridge_reference import (
     slow_feasibility,
     slow_paths,
 )
-from tests.inference.reference import Slow, infer
+from tests.inference.reference import Slow, infer, tenths
 
 LINE = spaces.Box(0, 10, (1,), dtype=np.int64)
 N_ACTIONS, GAMMA = 3, 0.9
@@ -41,7 +41,8 @@ def knowledge_of(
     inference: dict[str, Any] | None = None,
     **bridging: Any,
 ) -> BridgingKnowledge:
-    chosen = InferenceSettings(**{"similarity_threshold": 1.0, **(inference or {})})
+    by_hand = {"similarity_metric": tenths} if space is LINE else {}
+    chosen = InferenceSettings(**{"similarity_threshold": 1.0, **by_hand, **(inference or {})})
     return BridgingKnowledge(
         expert, space, chosen, 0, bridging=BridgingSettings(**bridging), n_actions=n_actions, n_envs=n_envs, gamma=gamma
     )

@@ -14,14 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.inference.categories import CategoryDistance
+from sb3_diiqn.inference.custom import CustomDistance
 from sb3_diiqn.inference.distances import (
-    CustomDistance,
     Distance,
     JaccardDistance,
     MeanDistance,
     MismatchDistance,
     RangeDistance,
     ScaledAbsoluteDistance,
+    SharpenedDistance,
 )
 from sb3_diiqn.inference.metrics import make_distance
 from tests.inference.reference import Slow, slow_absolute, slow_jaccard, slow_mismatch, slow_range
@@ -60,9 +62,11 @@ def reference(metric: str, space: spaces.Space[Any], expert: np.ndarray) -> Slow
     if metric == "mismatch":
         return slow_mismatch
     if metric == "absolute":
-        return slow_absolute(float(space.high.max()) - float(space.low.min()))
+        bound = float(space.high.max()) - float(space.low.min())
+        return slow_absolute(float(np.ptp(expert.astype(float))) or (bound if np.isfinite(bound) else 1.0))
     bounds = np.ravel(space.high.astype(float) - space.low.astype(float))
-    return slow_range(expert, [width if np.isfinite(width) else 1.0 for width in bounds])
+    usable = np.isfinite(bounds) & np.issubdtype(space.dtype, np.floating)
+    return slow_range(expert, np.where(usable, bounds, 1.0).tolist())
 
 
 CASES = [
@@ -72,6 +76,7 @@ CASES = [
     ("absolute", BYTES),
     ("absolute", INTEGERS),
     ("absolute", FLOATS),
+    ("absolute", UNBOUNDED),
     ("range", FLOATS),
     ("range", UNBOUNDED),
     ("range", INTEGERS),
@@ -116,9 +121,15 @@ def test_distances_equal_the_slow_reference(metric: str, space: spaces.Space[Any
 def test_distances_of_dict_observations_are_the_mean_of_the_parts(seed: int, n: int, m: int) -> None:
     generator = np.random.default_rng(seed)
     parts = {"planes": PLANES, "bytes": BYTES, "floats": FLOATS, "room": ROOM, "bits": BITS}
-    space = spaces.Dict(parts)
     agent, expert = ({key: draw(part, size, generator) for key, part in parts.items()} for size in (n, m))
-    pairwise = check_is_a_distance(make_distance("auto", space, expert), agent, expert)
+    distances: dict[str, Distance] = {
+        "planes": JaccardDistance(),
+        "bytes": ScaledAbsoluteDistance.from_expert(expert["bytes"], BYTES),
+        "floats": RangeDistance.from_expert(expert["floats"], FLOATS),
+        "room": MismatchDistance(),
+        "bits": JaccardDistance(),
+    }
+    pairwise = check_is_a_distance(MeanDistance(distances), agent, expert)
     of_parts = []
     for key, metric in {
         "planes": "jaccard",
@@ -217,35 +228,61 @@ def test_mismatch_is_the_share_of_unequal_components() -> None:
 
 
 def test_mean_over_keys() -> None:
-    space = spaces.Dict({"room": ROOM, "bytes": spaces.Box(0, 255, (1,), dtype=np.uint8)})
     expert = {"room": np.array([[0], [1]]), "bytes": np.array([[0], [51]], dtype=np.uint8)}
-    distance = make_distance("auto", space, expert)
+    distance = MeanDistance({"room": MismatchDistance(), "bytes": ScaledAbsoluteDistance(255)})
     rows = distance.encode(expert)
     np.testing.assert_allclose(distance.pairwise(rows, rows), [[0, (1 + 0.2) / 2], [(1 + 0.2) / 2, 0]], rtol=1e-6)
+
+
+def test_the_kind_says_what_the_unit_is() -> None:
+    """What was inferred by one unit does not hold by another."""
+    floats = np.random.default_rng(0).normal(size=(50, 3))
+    for metric in ("range", "absolute"):
+        one, same, other = (make_distance(metric, FLOATS, floats * by).kind for by in (1.0, 1.0, 2.0))
+        assert one == same != other
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------------
 
 
+WIDE = spaces.Box(np.iinfo(np.int64).min, np.iinfo(np.int64).max, (5,), dtype=np.int64)
+
+
 @pytest.mark.parametrize(
-    ("space", "expected"),
+    ("space", "values", "expected"),
     [
-        (spaces.MultiBinary(5), JaccardDistance),
-        (spaces.Box(0, 1, (5,), dtype=np.bool_), JaccardDistance),
-        (spaces.Box(0, 1, (5,), dtype=np.uint8), JaccardDistance),
-        (spaces.Box(0, 255, (5, 5, 3), dtype=np.uint8), ScaledAbsoluteDistance),
-        (spaces.Box(-5, 9, (5,), dtype=np.int32), ScaledAbsoluteDistance),
-        (spaces.Box(np.iinfo(np.int64).min, np.iinfo(np.int64).max, (5,), dtype=np.int64), RangeDistance),
-        (spaces.Box(0, 1, (5,), dtype=np.float32), RangeDistance),
-        (spaces.Box(-np.inf, np.inf, (5,), dtype=np.float64), RangeDistance),
-        (spaces.Discrete(5), MismatchDistance),
-        (spaces.MultiDiscrete([2, 3]), MismatchDistance),
+        (spaces.MultiBinary(5), [0, 1], JaccardDistance),
+        (spaces.Box(0, 1, (5,), dtype=np.bool_), [0, 1], JaccardDistance),
+        (spaces.Box(0, 1, (5,), dtype=np.uint8), [0], JaccardDistance),
+        # what is declared is only a bound
+        (spaces.Box(0, 255, (5, 5, 3), dtype=np.uint8), [0, 1], JaccardDistance),
+        (WIDE, [0, 1], JaccardDistance),
+        (spaces.Box(0, 255, (5, 5, 3), dtype=np.uint8), range(33), ScaledAbsoluteDistance),
+        (spaces.Box(0, 255, (5, 5), dtype=np.uint8), range(33), ScaledAbsoluteDistance),
+        (spaces.Box(0, 255, (65, 65), dtype=np.uint8), [0, 255], ScaledAbsoluteDistance),
+        (spaces.Box(0, 255, (75,), dtype=np.uint8), range(33), RangeDistance),
+        (spaces.Box(-50, 90, (5,), dtype=np.int32), range(-40, 40), RangeDistance),
+        (WIDE, range(100), RangeDistance),
+        (spaces.Box(0, 1, (5,), dtype=np.float32), [0, 1], RangeDistance),
+        (spaces.Box(-np.inf, np.inf, (5,), dtype=np.float64), range(100), RangeDistance),
+        (spaces.Discrete(5), range(5), MismatchDistance),
+        (spaces.MultiDiscrete([2, 3]), [0, 1], MismatchDistance),
     ],
     ids=str,
 )
-def test_the_automatic_choice_follows_the_space(space: spaces.Space[Any], expected: type[Distance]) -> None:
-    shape = space.shape or (1,)
-    assert type(make_distance("auto", space, np.zeros((2, *shape), dtype=space.dtype))) is expected
+def test_the_automatic_choice_follows_the_space_and_the_data(
+    space: spaces.Space[Any], values: Any, expected: type[Distance]
+) -> None:
+    observations = np.random.default_rng(0).choice(list(values), (200, *(space.shape or (1,)))).astype(space.dtype)
+    assert type(make_distance("auto", space, observations)) is expected
+
+
+def test_few_whole_numbers_are_categories() -> None:
+    space = spaces.Box(0, 255, (7, 7, 3), dtype=np.uint8)
+    observations = np.random.default_rng(0).integers(0, 11, (200, 7, 7, 3)).astype(np.uint8)
+    distance = make_distance("auto", space, observations)
+    assert isinstance(distance, SharpenedDistance)
+    assert isinstance(distance.plain, CategoryDistance)
 
 
 def test_the_automatic_choice_is_made_for_every_key() -> None:
@@ -270,7 +307,6 @@ def test_a_named_metric_holds_for_every_key() -> None:
         (None, FLOATS, "similarity_metric=None is unknown"),
         ("range", ROOM, "similarity_metric='range' needs a Box observation space"),
         ("absolute", BITS, "similarity_metric='absolute' needs a Box observation space"),
-        ("absolute", UNBOUNDED, "similarity_metric='absolute' needs a bounded observation space"),
     ],
     ids=str,
 )
