@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import pathlib
 import warnings
 from dataclasses import fields
@@ -24,11 +23,11 @@ from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
 from sb3_diiqn.common.presets import PRESETS, with_preset
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
-from sb3_diiqn.expert.storage import is_there, npz_path
+from sb3_diiqn.expert.given import ExpertData, index_path, load_expert, paths_of
+from sb3_diiqn.expert.storage import is_there
 from sb3_diiqn.expert.types import arrays_of
 from sb3_diiqn.inference import ConfidenceStatistics, ExpertFollower, ExpertKnowledge, InferenceSettings
 
-ExpertData = ExpertObservations | str | os.PathLike[str] | None
 Settings = TypeVar("Settings")
 SelfExpertSide = TypeVar("SelfExpertSide", bound="ExpertSide")
 
@@ -67,7 +66,7 @@ class ExpertSide:
         """
         Keep the arguments under their own names, from where :meth:`_setup_model` takes them, also after loading.
 
-        :param expert_data: the expert data, a path to it, or None
+        :param expert_data: the expert data, a path to them, a list of both, or None
         :param expert_reward: see :class:`~sb3_diiqn.common.buffers.ExpertMatchingMixin`
         :param preset: name of the preset, see :func:`~sb3_diiqn.common.presets.with_preset`
         :param settings: the fields of ``InferenceSettings``, ``GuidanceSettings`` and ``DemonstrationSettings``, and
@@ -149,13 +148,13 @@ class ExpertSide:
             data = load_expert(self.expert_data)
             adapted = self._adapted(data)
         except ExpertDataError as error:
-            # it is the saved model that names this file, and to predict it does not need it
-            if str(self.expert_data) != str(self._expert_path):
+            # it is the saved model that names these files, and to predict it does not need them
+            if not self._is_as_saved():
                 raise
             self._expert_problem = str(error)
             warnings.warn(f"the loaded model cannot learn, only predict, without its expert data: {error}", stacklevel=2)
             return None
-        self._expert_path = None if isinstance(self.expert_data, ExpertObservations) else self.expert_data
+        self._expert_path = self.expert_data if paths_of(self.expert_data) else None
         self._expert_content_hash = data.content_hash
         return adapted
 
@@ -179,12 +178,17 @@ class ExpertSide:
 
     def _expert_is_missing(self) -> bool:
         """Tell whether a loaded model's expert data is absent; it predicts without, only learning needs it."""
-        if self._expert_content_hash is None or isinstance(self.expert_data, ExpertObservations):
+        if self._expert_content_hash is None:
             return False
         if self.expert_data is None:
             return True
         # a file that is named anew is to be there
-        return str(self.expert_data) == str(self._expert_path) and not is_there(self.expert_data)
+        return self._is_as_saved() and not all(map(is_there, paths_of(self.expert_data)))
+
+    def _is_as_saved(self) -> bool:
+        """Tell whether the expert data are the files that a loaded model itself names."""
+        paths = paths_of(self.expert_data)
+        return bool(paths) and paths == paths_of(self._expert_path)
 
     def _refuse_impossible_combinations(self) -> None:
         if self.optimize_memory_usage or self.replay_buffer_kwargs.get("optimize_memory_usage"):
@@ -219,10 +223,7 @@ class ExpertSide:
 
     def _index_cache_path(self) -> pathlib.Path | None:
         """Return the file beside the expert data that keeps its search index; None if the data did not come from a file."""
-        if not isinstance(self.expert_data, (str, os.PathLike)):
-            return None
-        path = npz_path(self.expert_data)
-        return path.with_name(f"{path.stem}.index.npz")
+        return index_path(self.expert_data, self._expert_content_hash or "")
 
     def _seed(self, stream: int) -> list[int] | None:
         """Return a seed for one of several independent generators, without one of the user's from the global generator."""
@@ -269,8 +270,8 @@ class ExpertSide:
     def _require_expert(self) -> None:
         """Raise ``MissingExpertDataError`` if the model was loaded and the expert data it learned from is not there."""
         if self._expert is None and self._expert_content_hash is not None:
-            absent = "none was given" if self.expert_data is None else f"{str(self.expert_data)!r} does not exist"
-            reason = self._expert_problem or absent
+            absent = ", ".join(repr(path) for path in paths_of(self.expert_data) if not is_there(path))
+            reason = self._expert_problem or (f"{absent} does not exist" if absent else "none was given")
             raise MissingExpertDataError(
                 f"this model was trained with expert data {self._expert_content_hash[:12]}, and {reason}: "
                 "pass it when loading, as in load(path, env=env, expert_data=...)"
@@ -311,7 +312,7 @@ class ExpertSide:
     def _excluded_save_params(self) -> list[str]:
         own = ["_expert", "_guidance", "_confidence_statistics", "_drawn_seed"]
         excluded = [*super()._excluded_save_params(), *own]  # type: ignore[misc]
-        return excluded if isinstance(self.expert_data, (str, os.PathLike)) else [*excluded, "expert_data"]
+        return excluded if paths_of(self.expert_data) else [*excluded, "expert_data"]
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
         """
@@ -342,16 +343,6 @@ class ExpertSide:
             raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")
         elif isinstance(restored, ExpertMatchingMixin):
             raise ExpertDataError("the replay buffer was saved with expert data: give the model the same, expert_data=...")
-
-
-def load_expert(data: ExpertObservations | str | os.PathLike[str]) -> ExpertObservations:
-    """
-    Load expert data, if they are in a file.
-
-    :param data: expert data or the path of a file
-    :raises ExpertDataError: if they are damaged
-    """
-    return data if isinstance(data, ExpertObservations) else ExpertObservations.load(data)
 
 
 def _size(data: ExpertObservations) -> int:

@@ -12,10 +12,10 @@ from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn.common.buffers import ExpertReward, TensorObservations
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
-from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.imitation import ImplicitImitation
 from sb3_diiqn.common.margin import Inference, Margin
 from sb3_diiqn.common.transitions import Batch, Learning, with_further
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.inference import DistanceFunction
 
 
@@ -29,7 +29,8 @@ class DIIQN(ImplicitImitation, DQN):
 
     All arguments of :class:`stable_baselines3.DQN` keep their names and meaning. The others:
 
-    :param expert_data: recordings of the expert: an :class:`~sb3_diiqn.ExpertObservations`, a path to a file of them, or None
+    :param expert_data: recordings of the expert: an :class:`~sb3_diiqn.ExpertObservations`, the path of a file or folder that
+        its ``load`` reads, a list of these, or None
     :param similarity_metric: how alike two observations are, in [0, 1]. ``"auto"`` chooses by observation space: Jaccard
         similarity of active cells for binary observations, mean absolute difference for integer images, root mean square of
         the differences, each relative to its range in the expert data, for float vectors, share of equal components for

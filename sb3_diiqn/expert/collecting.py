@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
-from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
+from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, ExpertDataWarning
 from sb3_diiqn.expert.observations import ExpertObservations
 from sb3_diiqn.expert.types import Observations, arrays_of, count_observations, map_observations, take
 from sb3_diiqn.expert.validation import numeric_observations
@@ -50,6 +51,8 @@ class ExpertRecorder:
         self._over = np.zeros(len(self._running), bool)
         self._finished: list[list[_Finished]] = [[] for _ in self._running]
         self._n_transitions = 0
+        # episodes whose last observation, in the infos, was the first one of the next
+        self._suspicious = 0
 
     def __len__(self) -> int:
         return self._n_transitions
@@ -82,7 +85,10 @@ class ExpertRecorder:
                 # the step after the last one of an episode: the action was ignored
                 self._running[number] = _Episode([first], [])
                 continue
-            last = self._last(infos, number) if ended[number] and not self._resets_in_next_step else first
+            last = first
+            if ended[number] and not self._resets_in_next_step:
+                last = self._last(infos, number)
+                self._suspicious += _equal(last, first)
             episode.observations.append(last)
             episode.rewards.append(float(rewards[number]))
             self._n_transitions += 1
@@ -96,6 +102,14 @@ class ExpertRecorder:
 
         :raises ExpertDataError: nothing was added
         """
+        if 2 * self._suspicious > self.n_episodes and not self._is_one_state():
+            warnings.warn(
+                f"the last observation of {self._suspicious} of {self.n_episodes} episodes is the first one of the next: "
+                "either they end where they begin, or the environment overwrites the array that its step returned when it is "
+                "reset. It must return another one each time, such as observation.copy()",
+                ExpertDataWarning,
+                stacklevel=2,
+            )
         trajectories = [
             trajectory
             for finished, episode in zip(self._finished, self._running, strict=True)
@@ -104,6 +118,15 @@ class ExpertRecorder:
         if not trajectories:
             raise ExpertDataError("Nothing was recorded: call recorder.add(*env.step(actions)) after every step")
         return ExpertObservations.from_trajectories(*map(list, zip(*trajectories, strict=True)))
+
+    def _is_one_state(self) -> bool:
+        first = self._finished[0][0].observations if self._finished[0] else None
+        return first is not None and all(
+            bool((array == arrays_of(first)[key][:1]).all())
+            for finished in self._finished
+            for episode in finished
+            for key, array in arrays_of(episode.observations).items()
+        )
 
     def _copied(self, observations: Any) -> Observations:
         """A copy of a batch: many environments reuse their arrays."""
@@ -135,6 +158,11 @@ class ExpertRecorder:
                     f"{shape}: a wrapper of {self._env_type} changes only one of the two, apply it to the single environments"
                 )
         return last if isinstance(found, Mapping) else last[""]
+
+
+def _equal(first: Observations, second: Observations) -> bool:
+    others = arrays_of(second)
+    return all(np.array_equal(array, others[key]) for key, array in arrays_of(first).items())
 
 
 class _Finished(NamedTuple):
@@ -171,7 +199,8 @@ def _resets_in_next_step(env: Any) -> bool:
                 "vec_normalize.venv, and give the expert vec_normalize.normalize_obs(observations)"
             )
         return False
-    if not isinstance(env, gymnasium.vector.VectorEnv):
+    # the wrappers of older versions are none themselves
+    if not isinstance(getattr(env, "unwrapped", env), gymnasium.vector.VectorEnv):
         raise ConfigurationError(
             f"ExpertRecorder got {type(env).__name__}: expected a VecEnv of Stable-Baselines3 or a vector environment of "
             "Gymnasium. For a single environment there is sb3_diiqn.record.record_expert"

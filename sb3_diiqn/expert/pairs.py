@@ -185,4 +185,4 @@ def warn_of_single_steps(pairs: Pairs, tolerance: float = 0.0) -> None:
         )
     else:
         return
-    warnings.warn(f"{found}, as {problem}", ExpertDataWarning, stacklevel=3)
+    warnings.warn(f"{found}, as {problem}", ExpertDataWarning, stacklevel=4)

@@ -12,10 +12,10 @@ from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn.benchmark.rivals.actor import Actor
 from sb3_diiqn.common.buffers import TensorObservations, to_tensors
-from sb3_diiqn.common.expert_side import ExpertData, load_expert
 from sb3_diiqn.common.prepared_learning import PreparedLearning
 from sb3_diiqn.exceptions import ConfigurationError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.expert.given import ExpertData, load_expert
 
 
 class ExpertDQN(PreparedLearning, DQN):

@@ -27,10 +27,10 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from torch.nn import functional
 
 from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
-from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.inverse_dynamics import InverseDynamics
 from sb3_diiqn.common.transitions import Transitions, with_further
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.expert.types import take
 
 

@@ -37,10 +37,10 @@ from torch import nn
 from sb3_diiqn.benchmark.rivals.actor import Actor
 from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
 from sb3_diiqn.common.buffers import TensorObservations
-from sb3_diiqn.common.expert_side import ExpertData
 from sb3_diiqn.common.inverse_dynamics import TransitionClassifier
 from sb3_diiqn.common.transitions import with_further
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.expert.types import count_observations
 
 Weighting = Literal["binary", "exponential"]
