@@ -199,8 +199,8 @@ def _resets_in_next_step(env: Any) -> bool:
                 "vec_normalize.venv, and give the expert vec_normalize.normalize_obs(observations)"
             )
         return False
-    # the wrappers of older versions are none themselves
-    if not isinstance(getattr(env, "unwrapped", env), gymnasium.vector.VectorEnv):
+    # not by their class: older versions have two of them, and wrappers of another
+    if not (hasattr(env, "num_envs") and hasattr(env, "single_observation_space")):
         raise ConfigurationError(
             f"ExpertRecorder got {type(env).__name__}: expected a VecEnv of Stable-Baselines3 or a vector environment of "
             "Gymnasium. For a single environment there is sb3_diiqn.record.record_expert"

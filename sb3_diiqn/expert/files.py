@@ -73,8 +73,6 @@ def in_words(value: Any) -> str:
     """A few words about something that is not expert data, however large it is."""
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"an array, {value.dtype} of shape {tuple(value.shape)}"
-    if isinstance(value, list | tuple) and value:
-        return f"a {type(value).__name__} of {in_words(value[0])}"
     return f"of type {type(value).__name__}"
 
 

@@ -25,11 +25,11 @@ def load_expert(data: Any) -> ExpertObservations:
     :raises ExpertDataError: if they are of another type, damaged, or do not fit each other
     """
     parts = list(data) if isinstance(data, list | tuple) else [data]
-    for part in parts:
+    for number, part in enumerate(parts):
         if not isinstance(part, ExpertObservations | str | os.PathLike):
+            name = "expert_data" if part is data else f"expert_data[{number}]"
             raise ExpertDataError(
-                f"expert_data is {in_words(data)}: expected an ExpertObservations, the path of a file, or a list of these. "
-                f"{MAKERS}"
+                f"{name} is {in_words(part)}: expected an ExpertObservations, the path of a file, or a list of these. {MAKERS}"
             )
     loaded = [part if isinstance(part, ExpertObservations) else ExpertObservations.load(part) for part in parts]
     return ExpertObservations.concatenate(loaded)

@@ -230,6 +230,7 @@ class Other(gym.vector.VectorEnv):  # type: ignore[type-arg,misc]
 
     def __init__(self, mode: Any) -> None:
         self.metadata = {"autoreset_mode": mode}
+        self.single_observation_space = gym.spaces.Box(0, 1, (1,))
         self.num_envs = 2
 
 
