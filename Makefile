@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-extras := extra,plots,contrib,ray,minari,minatar,mazes,box2d,zoo,tests
+extras := extra,plots,contrib,ray,minari,huggingface,minatar,mazes,box2d,zoo,tests
 current_extras := $(extras),atari,highway,dev
 imitation_extras := $(extras),imitation
 

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from sb3_diiqn.diiqn import DIIQN
-from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.expert import ExpertObservations, ExpertRecorder
 from sb3_diiqn.ha_diiqn import HADIIQN
 from sb3_diiqn.imitation.config import PAPER
 
 __version__ = "0.1.0"
 
-__all__ = ["DIIQN", "HADIIQN", "PAPER", "ExpertObservations", "__version__"]
+__all__ = ["DIIQN", "HADIIQN", "PAPER", "ExpertObservations", "ExpertRecorder", "__version__"]
 
 if TYPE_CHECKING:
     from sb3_diiqn.diiqn.qrdiiqn import QRDIIQN as QRDIIQN

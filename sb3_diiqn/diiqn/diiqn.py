@@ -16,7 +16,7 @@ from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argu
 from sb3_diiqn.imitation.buffers import ExpertRewards
 from sb3_diiqn.imitation.config import GuideChoice, ImitationLoss, Inference
 from sb3_diiqn.imitation.host import ImplicitImitation
-from sb3_diiqn.imitation.persistence import ExpertData
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.losses.large_margin import Margin
 
 
@@ -31,8 +31,8 @@ class DIIQN(ImplicitImitation, DQN):
 
     All arguments of :class:`stable_baselines3.DQN` keep their names and meaning. The others:
 
-    :param expert_data: observation-only demonstrations: an :class:`~sb3_diiqn.ExpertObservations`, a path to a file of them,
-        or None
+    :param expert_data: observation-only demonstrations: an :class:`~sb3_diiqn.ExpertObservations`, the path of a file or
+        folder that its ``load`` reads, a list of these, or None
     :param inference: how the expert's actions are inferred: ``"nearest"``, from the nearest of the agent's transitions as in
         the paper; ``"inverse_dynamics"``, by a network that learns from the agent's transitions which action leads from one
         observation to the next; or a class that takes a :class:`~sb3_diiqn.imitation.context.Context` and is an

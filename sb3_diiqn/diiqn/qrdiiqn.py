@@ -13,7 +13,7 @@ from sb3_diiqn.exceptions import MissingDependencyError
 from sb3_diiqn.imitation.buffers import ExpertRewards
 from sb3_diiqn.imitation.config import GuideChoice, ImitationLoss, Inference
 from sb3_diiqn.imitation.host import ImplicitImitation
-from sb3_diiqn.imitation.persistence import ExpertData
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.losses.large_margin import Margin
 
 try:

@@ -1,16 +1,18 @@
-"""From separate pieces (trajectories, marked observations, pairs) to the arrays of :class:`ExpertObservations`."""
+"""From separate trajectories, or marked observations, to the arrays of :class:`ExpertObservations`."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from sb3_diiqn.exceptions import ExpertDataError
+from sb3_diiqn.exceptions import ExpertDataError, ExpertDataWarning
 from sb3_diiqn.expert.types import (
     Observations,
     TrajectoryArrays,
+    alike,
     arrays_of,
     count_observations,
     describe,
@@ -59,53 +61,6 @@ def split_at_starts(value: Any, episode_starts: Any, terminated: Any = None, rew
     return TrajectoryArrays(observations, offsets, check_terminated(terminated, len(offsets) - 1), rewards)
 
 
-def join_transitions(
-    current: Any, following: Any, episode_ends: Any = None, terminated: Any = None, rewards: Any = None
-) -> TrajectoryArrays:
-    """Join pairs (observation, next observation) that continue each other into trajectories.
-
-    Transition i + 1 continues transition i where the episode does not end at i and next observation i is observation i + 1.
-
-    :param current: (n, *obs) array or dict of such arrays
-    :param following: (n, *obs), what came after each of them
-    :param episode_ends: None or (n,) flags, True where no transition may follow
-    :param terminated: None or (n,) flags, True where the episode really ended; None: wherever ``episode_ends`` is set
-    :param rewards: None or (n,) rewards
-    """
-    observations = numeric_observations(current, "observations")
-    next_observations = numeric_observations(following, "next_observations")
-    n_transitions = count_observations(observations)
-    if n_transitions != count_observations(next_observations) or describe(observations) != describe(next_observations):
-        raise ExpertDataError(
-            f"next_observations ({count_observations(next_observations)} times {describe(next_observations)}) "
-            f"do not match observations ({n_transitions} times {describe(observations)})"
-        )
-    if n_transitions == 0:
-        raise ExpertDataError("The expert data is empty: it needs at least one transition")
-    ends = np.zeros(n_transitions, bool) if episode_ends is None else check_flags(episode_ends, "dones")
-    if ends.shape != (n_transitions,):
-        raise ExpertDataError(f"dones has shape {ends.shape}: expected one flag per transition, ({n_transitions},)")
-    really_ended = ends if terminated is None else np.asarray(terminated, bool)
-
-    last = np.append(ends[:-1] | ~_continues(observations, next_observations), True)  # (n,) last transition of its trajectory
-    trajectory_index = np.append(0, np.cumsum(last[:-1]))
-    # The pairs of a trajectory share observations: one row per transition, and one more at each end.
-    first_rows = np.arange(n_transitions) + trajectory_index
-    last_rows = first_rows[last] + 1
-
-    def interleaved(key: str) -> np.ndarray:
-        array = arrays_of(observations)[key]
-        rows = np.empty((n_transitions + len(last_rows), *array.shape[1:]), array.dtype)
-        rows[first_rows] = array
-        rows[last_rows] = arrays_of(next_observations)[key][last]
-        return read_only(rows)
-
-    joined: Observations = (
-        {key: interleaved(key) for key in observations} if isinstance(observations, dict) else interleaved("")
-    )
-    return TrajectoryArrays(joined, np.append(0, last_rows + 1), really_ended[last], rewards)
-
-
 def concatenate(parts: Iterable[TrajectoryArrays]) -> TrajectoryArrays:
     """Put several sets of trajectories one after the other."""
     sets = list(parts)
@@ -120,6 +75,31 @@ def concatenate(parts: Iterable[TrajectoryArrays]) -> TrajectoryArrays:
     )
 
 
+def concatenate_alike(sets: list[TrajectoryArrays]) -> TrajectoryArrays:
+    """Put several sets of trajectories one after the other, if they are alike.
+
+    :raises ExpertDataError: none, or one that is not as the first one
+    """
+    if not sets:
+        raise ExpertDataError("There is nothing to concatenate: expected at least one ExpertObservations")
+    first = sets[0].observations
+    for number, part in enumerate(sets):
+        if not alike(part.observations, first):
+            raise ExpertDataError(
+                f"part {number} holds observations {describe(part.observations)}, part 0 holds {describe(first)}: "
+                "all parts need the same keys, dtype and shape"
+            )
+    without = [number for number, part in enumerate(sets) if part.rewards is None]
+    if 0 < len(without) < len(sets):
+        warnings.warn(
+            f"{len(without)} of {len(sets)} recordings have no rewards (the first is number {without[0]}): those of the "
+            "others are left out",
+            ExpertDataWarning,
+            stacklevel=3,
+        )
+    return concatenate(sets)
+
+
 def _trajectory_list(trajectories: Any) -> list[Observations]:
     if isinstance(trajectories, (np.ndarray, Mapping)):
         raise ExpertDataError(
@@ -130,7 +110,7 @@ def _trajectory_list(trajectories: Any) -> list[Observations]:
         raise ExpertDataError(f"from_trajectories got {trajectories!r}: expected a list of arrays of shape (T + 1, *obs)")
     parts = [numeric_observations(part, f"trajectory {number}") for number, part in enumerate(trajectories)]
     for number, part in enumerate(parts):
-        if describe(part) != describe(parts[0]):
+        if not alike(part, parts[0]):
             raise ExpertDataError(
                 f"trajectory {number} holds observations {describe(part)}, trajectory 0 holds {describe(parts[0])}: "
                 "all trajectories need the same keys, dtype and shape"
@@ -160,14 +140,3 @@ def _joined_rewards(rewards: Any, offsets: np.ndarray) -> np.ndarray:
                 f"rewards of trajectory {number} have shape {part.shape}: expected one per transition, ({n_transitions},)"
             )
     return np.concatenate(parts)
-
-
-def _continues(observations: Observations, next_observations: Observations) -> np.ndarray:
-    """(n - 1,) bool: next observation i equals observation i + 1 in every element of every key."""
-    following = arrays_of(next_observations)
-    equal = [
-        (following[key][:-1] == array[1:]).reshape(len(array) - 1, int(np.prod(array.shape[1:]))).all(axis=1)
-        for key, array in arrays_of(observations).items()
-    ]
-    result: np.ndarray = np.logical_and.reduce(equal)
-    return result

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import operator
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +13,11 @@ import numpy as np
 from gymnasium import spaces
 
 from sb3_diiqn.exceptions import ExpertDataError
-from sb3_diiqn.expert import adaptation, joining, sources, storage, validation
+from sb3_diiqn.expert import adaptation, exports, files, joining, sources, storage, validation
+from sb3_diiqn.expert.identity import content_hash
+from sb3_diiqn.expert.minari_datasets import read_minari
+from sb3_diiqn.expert.pairs import read_pairs
+from sb3_diiqn.expert.resets import AcrossResets, join_in_order
 from sb3_diiqn.expert.types import Observations, TrajectoryArrays, arrays_of, count_observations, describe, read_only, take
 
 
@@ -75,16 +79,37 @@ class ExpertObservations:
 
     @classmethod
     def from_transitions(
-        cls, observations: Any, next_observations: Any, dones: Any = None, rewards: Any = None
+        cls,
+        observations: Any,
+        next_observations: Any,
+        dones: Any = None,
+        rewards: Any = None,
+        *,
+        truncated: Any = None,
+        episode_starts: Any = None,
+        across_resets: AcrossResets = "error",
+        tolerance: float = 0.0,
     ) -> ExpertObservations:
         """Expert data from pairs. Consecutive pairs that continue each other become one trajectory.
+
+        In what an auto-resetting vector environment yields, ``next_observations`` at an episode's end is the first observation
+        of the next one (Stable-Baselines3, Gymnasium's same-step mode), or a transition from the one to the other follows
+        (next-step mode). Both show in that most episodes end in the observation of the next row.
 
         :param observations: (n, *obs) array or dict of such arrays
         :param next_observations: (n, *obs), what came after each of them
         :param dones: (n,) flags, True where the episode really ended with ``next_observations[i]``; None: nowhere
         :param rewards: None, or (n,) rewards
+        :param truncated: (n,) flags, True where the episode was cut there, as by a time limit; None: not known
+        :param episode_starts: (n,) flags, True where ``observations[i]`` is the first one of an episode; None: not known
+        :param across_resets: what to do then. ``"error"`` (default): refuse them, and say which of the two it is;
+            ``"drop_last"``: leave each episode's last transition out, so that all count as cut; ``"drop_first"``: leave the
+            transition after each episode's end out; ``"keep"``: they are right, the expert's episodes end where others begin
+        :param tolerance: how far each element of ``next_observations[i]`` may be from ``observations[i + 1]`` if one pair
+            continues the other; of the two, the latter is kept
         """
-        return cls(*joining.join_transitions(observations, next_observations, dones, rewards=rewards))
+        pairs = read_pairs(observations, next_observations, dones, rewards, episode_starts, truncated)
+        return cls(*join_in_order(pairs, across_resets, tolerance))
 
     @classmethod
     def from_imitation(cls, trajectories: Any) -> ExpertObservations:
@@ -96,12 +121,18 @@ class ExpertObservations:
         return cls(*sources.read_imitation(trajectories))
 
     @classmethod
-    def from_minari(cls, dataset: Any) -> ExpertObservations:
+    def from_minari(
+        cls, dataset: Any, keys: str | Iterable[str] | None = None, drop_damaged: bool = False
+    ) -> ExpertObservations:
         """Expert data from a Minari dataset.
 
         :param dataset: a ``minari.MinariDataset``, or the id of one that is on this machine
+        :param keys: which of the keys of Dict observations are read, or one of them, whose observations then are plain; None
+            (default): all that are numbers, with a warning that names those that are text
+        :param drop_damaged: whether to leave out, with a warning, the episodes that cannot be read, are inconsistent, or hold
+            NaN or infinities; False (default): they are an error, which names them
         """
-        return cls(*sources.read_minari(dataset))
+        return cls(*read_minari(dataset, keys, drop_damaged))
 
     @classmethod
     def from_replay_buffer(cls, buffer: Any) -> ExpertObservations:
@@ -115,25 +146,57 @@ class ExpertObservations:
         return cls(*sources.read_replay_buffer(buffer))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> ExpertObservations:
-        """Read a file written by :meth:`save`, or an ``.npz`` made by hand.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        keys: str | Iterable[str] | None = None,
+        *,
+        drop_damaged: bool = False,
+        across_resets: AcrossResets = "error",
+    ) -> ExpertObservations:
+        """Read a file or folder, by what it holds and not by its name, without executing anything in it.
 
-        A file made by hand holds ``observations`` (for a Dict space ``observations/NAME`` for every key) and one of
+        - the ``.npz`` of :meth:`save`
+        - an ``.npz`` made by hand, with ``observations`` (for a Dict space ``observations/NAME`` for every key), optionally
+          ``rewards``, and one of ``episode_starts`` ((S,) True at the first observation of each trajectory; optionally
+          ``terminated`` per trajectory), ``dones`` ((S,) True at the last observation of each episode that really ended), or
+          ``next_observations`` (pairs as in :meth:`from_transitions`, with its ``dones``, ``truncated``, ``episode_starts``)
+        - trajectories that ``imitation`` saved: the ``.npz`` of its earlier versions, or the folder of a Hugging Face dataset
+        - the ``.hdf5`` of D4RL; without ``next_observations`` each episode lacks its last transition
+        - the folder of a Minari dataset
 
-        - ``episode_starts``: (S,) True at the first observation of each trajectory; optionally ``terminated`` per trajectory
-        - ``dones``: (S,) True at the last observation of each episode that really ended
-        - ``next_observations``: pairs as in :meth:`from_transitions`, optionally with ``dones`` per pair
+        Other arrays in them, such as actions, are not read. See docs/expert-data.md.
 
-        and optionally ``rewards``. Other arrays in it, such as actions, are not read.
-
-        :param path: the file; the suffix ``.npz`` may be left out
-        :raises ExpertDataError: missing, damaged, foreign or inconsistent file. Nothing in a file is ever executed.
+        :param path: the file or folder; the suffix ``.npz`` may be left out
+        :param keys: which of the keys of Dict observations, see :meth:`from_minari`
+        :param drop_damaged: see :meth:`from_minari`; for Minari's folders only
+        :param across_resets: see :meth:`from_transitions`; for files with ``next_observations`` only
+        :raises ExpertDataError: missing, damaged, foreign or inconsistent file
+        :raises MissingDependencyError: the package that reads this format is not installed
         """
-        arrays = storage.read(path)
+        arrays = files.read(path, keys, drop_damaged, across_resets)
         try:
             return cls(*arrays)
         except ExpertDataError as error:
             raise ExpertDataError(f"{path}: {error}") from error
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[ExpertObservations]) -> ExpertObservations:
+        """The trajectories of several recordings, one after the other; ``a + b`` is short for those of two.
+
+        Rewards are kept if all have them; a warning says if only some do.
+
+        :param parts: expert data of the same keys, dtypes and shapes
+        :raises ExpertDataError: none, or parts that do not fit; the message names the first
+        """
+        sets = list(parts)
+        joined = joining.concatenate_alike([part._arrays() for part in sets])
+        spaces_of_parts = [part._accepted_space for part in sets]
+        accepted = spaces_of_parts[0] if all(space == spaces_of_parts[0] for space in spaces_of_parts) else None
+        return sets[0] if len(sets) == 1 else cls(*joined)._accepted_for(accepted)
+
+    def __add__(self, other: ExpertObservations) -> ExpertObservations:
+        return self.concatenate([self, other]) if isinstance(other, ExpertObservations) else NotImplemented
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write everything to one compressed ``.npz``, or leave what was there untouched if that fails.
@@ -142,6 +205,26 @@ class ExpertObservations:
         :return: the path of the file
         """
         return storage.write(path, self._arrays())
+
+    def to_imitation(self) -> list[Any]:
+        """Trajectories of the ``imitation`` package, for its algorithms and ``imitation.data.serialize.save``.
+
+        :return: ``TrajectoryWithRew`` if the rewards are known, else ``Trajectory``. The actions are placeholders, all 0
+        :raises MissingDependencyError: ``imitation`` is not installed
+        """
+        return exports.to_imitation(self._arrays())
+
+    def to_minari(self, dataset_id: str, observation_space: spaces.Space[Any] | None = None, **metadata: Any) -> Any:
+        """Make a Minari dataset on this machine. Its actions are placeholders, all 0; rewards that are not known are NaN.
+
+        :param dataset_id: the id, such as ``"mine/expert-v0"``
+        :param observation_space: that of the environment; None (default): one with the dtype and shape of the data
+        :param metadata: other arguments of ``minari.create_dataset_from_buffers``, such as ``author`` and ``description``
+        :return: the ``minari.MinariDataset``
+        :raises MissingDependencyError: ``minari`` is not installed
+        :raises ExpertDataError: Minari refuses the id or the data
+        """
+        return exports.to_minari(self._arrays(), dataset_id, observation_space, metadata)
 
     # Sizes and indices
 
@@ -240,16 +323,7 @@ class ExpertObservations:
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 over everything (observations with dtype and shape, borders, flags, rewards), in hexadecimal."""
-        digest = hashlib.sha256()
-        named = {f"observations/{key}": array for key, array in arrays_of(self._observations).items()}
-        named.update(offsets=self.offsets, terminated=self.terminated)
-        if self.rewards is not None:
-            named.update(rewards=self.rewards)
-        for name in sorted(named):
-            array = np.ascontiguousarray(named[name])
-            digest.update(f"{name}|{array.dtype.str}|{named[name].shape}|".encode())
-            digest.update(array.tobytes() if array.size == 0 else array.data)
-        return digest.hexdigest()
+        return content_hash(self._arrays())
 
     def __repr__(self) -> str:
         trajectories = f"{self.n_trajectories} {'trajectory' if self.n_trajectories == 1 else 'trajectories'}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from sb3_diiqn.exceptions import ExpertDataError, MissingDependencyError
-from sb3_diiqn.expert.joining import concatenate, join_trajectories, join_transitions
+from sb3_diiqn.exceptions import ExpertDataError
+from sb3_diiqn.expert.joining import concatenate, join_trajectories
+from sb3_diiqn.expert.pairs import Pairs, join_pairs
 from sb3_diiqn.expert.types import Observations, TrajectoryArrays, map_observations
 
 
@@ -45,33 +45,6 @@ def _without_wrapper(observations: Any) -> Any:
     return observations.unwrap() if hasattr(observations, "unwrap") else observations
 
 
-def read_minari(dataset: Any) -> TrajectoryArrays:
-    """A Minari dataset or its id. See :meth:`ExpertObservations.from_minari`."""
-    if isinstance(dataset, str):
-        dataset = _load_minari(dataset)
-    if not hasattr(dataset, "iterate_episodes"):
-        raise ExpertDataError(f"from_minari got {dataset!r}: expected a MinariDataset or the id of one")
-    episodes = list(dataset.iterate_episodes())
-    return join_trajectories(
-        [episode.observations for episode in episodes],
-        [bool(np.any(episode.terminations[-1:])) for episode in episodes],
-        [episode.rewards for episode in episodes],
-    )
-
-
-def _load_minari(dataset_id: str) -> Any:
-    try:
-        minari = importlib.import_module("minari")
-    except ImportError as error:
-        raise MissingDependencyError("minari", "minari") from error
-    try:
-        return minari.load_dataset(dataset_id)
-    except (OSError, ValueError, KeyError) as error:
-        raise ExpertDataError(
-            f"Minari cannot load the dataset '{dataset_id}' ({error}): fetch it with `minari download {dataset_id}`"
-        ) from error
-
-
 def read_replay_buffer(buffer: Any) -> TrajectoryArrays:
     """A replay buffer of Stable-Baselines3. See :meth:`ExpertObservations.from_replay_buffer`."""
     shares_memory = bool(getattr(buffer, "optimize_memory_usage", False))
@@ -99,12 +72,14 @@ def _read_environment(buffer: Any, order: np.ndarray, environment: int) -> Traje
         return map_observations(lambda array: array[order, environment], observations)
 
     dones = buffer.dones[order, environment] != 0
-    return join_transitions(
-        rows(buffer.observations),
-        rows(buffer.next_observations),
-        dones,
-        dones & (buffer.timeouts[order, environment] == 0),
-        buffer.rewards[order, environment],
+    return join_pairs(
+        Pairs(
+            rows(buffer.observations),
+            rows(buffer.next_observations),
+            ended=dones,
+            terminated=dones & (buffer.timeouts[order, environment] == 0),
+            rewards=buffer.rewards[order, environment],
+        )
     )
 
 
@@ -119,10 +94,12 @@ def _read_shared_memory(buffer: Any, order: np.ndarray, environment: int) -> Tra
     known[-1] = True
     ends = dones | np.append(dones[1:] & ~known[1:], False)
     observations = buffer.observations[:, environment]
-    return join_transitions(
-        observations[order[known]],
-        observations[(order[known] + 1) % len(observations)],
-        ends[known],
-        dones[known],
-        buffer.rewards[order, environment][known],
+    return join_pairs(
+        Pairs(
+            observations[order[known]],
+            observations[(order[known] + 1) % len(observations)],
+            ended=ends[known],
+            terminated=dones[known],
+            rewards=buffer.rewards[order, environment][known],
+        )
     )

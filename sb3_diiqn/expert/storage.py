@@ -12,14 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from sb3_diiqn.exceptions import ExpertDataError
-from sb3_diiqn.expert.joining import join_transitions, split_at_starts
+from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
+from sb3_diiqn.expert.joining import split_at_starts
+from sb3_diiqn.expert.pairs import read_pairs
+from sb3_diiqn.expert.resets import AcrossResets, join_in_order
 from sb3_diiqn.expert.types import Observations, TrajectoryArrays, count_observations
-from sb3_diiqn.expert.validation import check_flags, numeric_observations
+from sb3_diiqn.expert.validation import check_flags, numeric_array, numeric_observations
 
 SCHEMA_VERSION = 1
 DICT_PREFIX = "observations/"
-SINGLE_NAMES = ("schema_version", "observations", "offsets", "terminated", "rewards", "episode_starts", "dones")
+OWN_NAMES = ("schema_version", "observations", "offsets", "terminated", "rewards")
+HAND_MADE_NAMES = ("next_observations", "dones", "episode_starts", "truncated")
+IMITATION_NAMES = ("obs", "indices", "terminal", "rews")
+SINGLE_NAMES = {*OWN_NAMES, *HAND_MADE_NAMES, *IMITATION_NAMES}
 DICT_PREFIXES = (DICT_PREFIX, "next_observations/")
 LAYOUTS = "'observations' (or 'observations/NAME' for each key) and one of 'episode_starts', 'dones', 'next_observations'"
 
@@ -81,9 +86,12 @@ def write_npz(path: str | os.PathLike[str], content: Mapping[str, Any]) -> Path:
     return target
 
 
-def read(path: str | os.PathLike[str]) -> TrajectoryArrays:
-    """Read expert data. See :meth:`ExpertObservations.load`."""
-    source = _existing(path)
+def read_npz(source: Path, across_resets: AcrossResets) -> TrajectoryArrays:
+    """Read expert data from an ``.npz``. See :meth:`ExpertObservations.load`.
+
+    :param source: the file, which is there and is a zip archive
+    :param across_resets: see :meth:`ExpertObservations.from_transitions`
+    """
     try:
         content = _read_members(source)
     except ExpertDataError:
@@ -94,40 +102,25 @@ def read(path: str | os.PathLike[str]) -> TrajectoryArrays:
             "record or save it again"
         ) from error
     try:
-        return _own_layout(content) if "schema_version" in content else _hand_made_layout(content)
+        if any(name.startswith("next_observations") for name in content):
+            return _pairs_layout(content, across_resets)
+        if across_resets != "error":
+            raise ConfigurationError(f"across_resets={across_resets!r}: {source} has no 'next_observations', leave it out")
+        if "schema_version" in content:
+            return _own_layout(content)
+        return _imitation_layout(content) if {"obs", "indices"} <= content.keys() else _hand_made_layout(content)
     except ExpertDataError as error:
         raise ExpertDataError(f"{source}: {error}") from error
 
 
-def _existing(path: str | os.PathLike[str]) -> Path:
-    try:
-        source = Path(path)
-        source = source if source.exists() else npz_path(source)
-        is_folder, is_file = source.is_dir(), source.is_file()
-    except (TypeError, ValueError, OSError) as error:
-        raise ExpertDataError(
-            f"{path!r} is not a path that can be read ({error}): expected the name of an .npz file"
-        ) from error
-    if is_folder:
-        raise ExpertDataError(f"{source} is a folder: expected an .npz file")
-    if not is_file:
-        raise ExpertDataError(f"There is no file {source.absolute()}: record one with python -m sb3_diiqn.record")
-    return source
-
-
 def _read_members(source: Path) -> dict[str, np.ndarray]:
-    with source.open("rb") as file:
-        start = file.read(6)
-    if not start.startswith(b"PK"):
-        kind = "is empty" if not start else "is a single .npy array" if start == b"\x93NUMPY" else "is not an .npz file"
-        raise ExpertDataError(f"{source} {kind}: expected an .npz with {LAYOUTS}")
     with zipfile.ZipFile(source) as archive:
         members = {member.removesuffix(".npy"): member for member in archive.namelist() if member.endswith(".npy")}
         return {name: _read_array(archive, member) for name, member in members.items() if _is_known(name)}
 
 
 def _is_known(name: str) -> bool:
-    return name in SINGLE_NAMES or name == "next_observations" or name.startswith(DICT_PREFIXES)
+    return name in SINGLE_NAMES or name.startswith(DICT_PREFIXES)
 
 
 def _read_array(archive: zipfile.ZipFile, member: str) -> np.ndarray:
@@ -159,11 +152,32 @@ def _own_layout(content: dict[str, np.ndarray]) -> TrajectoryArrays:
     )
 
 
+def _imitation_layout(content: dict[str, np.ndarray]) -> TrajectoryArrays:
+    """As earlier versions of imitation saved trajectories: ``indices`` are the transitions where the next one begins."""
+    terminal = check_flags(content.get("terminal", False), "terminal")
+    borders = numeric_array(content["indices"], "indices")
+    if terminal.ndim != 1 or borders.shape != (len(terminal) - 1,):
+        raise ExpertDataError(
+            f"indices has shape {borders.shape} and terminal {terminal.shape}: expected imitation's trajectories, with a "
+            "flag per trajectory and an index less"
+        )
+    observations = numeric_observations(content["obs"], "obs")
+    n_transitions = count_observations(observations) - len(terminal)
+    # an empty list of indices was saved as floats
+    borders = borders if len(borders) else borders.astype(np.int64)
+    offsets = np.concatenate([[0], borders, [n_transitions]]) + np.arange(len(terminal) + 1)
+    return TrajectoryArrays(observations, offsets, terminal, content.get("rews"))
+
+
+def _pairs_layout(content: dict[str, np.ndarray], across_resets: AcrossResets) -> TrajectoryArrays:
+    current, following = _observations(content, "observations"), _observations(content, "next_observations")
+    flags = [content.get(name) for name in ("dones", "rewards", "episode_starts", "truncated")]
+    return join_in_order(read_pairs(current, following, *flags), across_resets)
+
+
 def _hand_made_layout(content: dict[str, np.ndarray]) -> TrajectoryArrays:
     observations = numeric_observations(_observations(content, "observations"), "observations")
     rewards, dones = content.get("rewards"), content.get("dones")
-    if any(name == "next_observations" or name.startswith("next_observations/") for name in content):
-        return join_transitions(observations, _observations(content, "next_observations"), dones, rewards=rewards)
     if "episode_starts" in content:
         return split_at_starts(observations, content["episode_starts"], content.get("terminated"), rewards)
     if dones is not None:

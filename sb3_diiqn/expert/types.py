@@ -55,6 +55,15 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def alike(first: Observations, second: Observations) -> bool:
+    """Tell whether single observations of both have the same keys (in any order), dtypes and shapes."""
+
+    def kinds(observations: Observations) -> dict[str, Any]:
+        return {key: (array.dtype, array.shape[1:]) for key, array in arrays_of(observations).items()}
+
+    return isinstance(first, dict) == isinstance(second, dict) and kinds(first) == kinds(second)
+
+
 def describe(observations: Observations) -> str:
     """The dtype and shape of one observation, for messages: ``float32 (4,)`` or ``{image: uint8 (3, 8, 8), ...}``."""
 

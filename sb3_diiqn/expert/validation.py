@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,10 @@ def numeric_array(value: Any, name: str) -> np.ndarray:
     :param name: what the value is, for the message
     :raises ExpertDataError: ragged nesting, strings, objects, complex numbers, ...
     """
+    if any(np.ma.is_masked(part) for part in (value if isinstance(value, list | tuple) else [value])):
+        raise ExpertDataError(
+            f"{name} has masked values: leave out what holds them, or fill them on purpose, as with array.filled(0)"
+        )
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:  # the last of a tensor that needs gradients
@@ -67,6 +71,24 @@ def _with_batch_axis(array: np.ndarray, name: str) -> np.ndarray:
     if array.ndim == 0:
         raise ExpertDataError(f"{name} is the single value {array}: expected an array of shape (number of observations, *obs)")
     return array
+
+
+def chosen_keys(observations: Observations, keys: str | Iterable[str] | None) -> Observations:
+    """Choose from Dict observations.
+
+    :param observations: a dict of arrays, or with ``keys=None`` one array
+    :param keys: the names to keep, or one name, whose array then stands alone; None: all as they are
+    :raises ExpertDataError: a name that is not there, or observations without names
+    """
+    if keys is None:
+        return observations
+    names = [keys] if isinstance(keys, str) else list(keys)
+    if not isinstance(observations, dict):
+        raise ExpertDataError(f"keys={keys!r}: these observations are plain arrays, without keys; leave keys out")
+    absent = [name for name in names if name not in observations]
+    if absent or not names:
+        raise ExpertDataError(f"keys={keys!r}: expected some of {', '.join(map(repr, observations))}")
+    return observations[keys] if isinstance(keys, str) else {name: observations[name] for name in names}
 
 
 def frozen(array: np.ndarray) -> np.ndarray:

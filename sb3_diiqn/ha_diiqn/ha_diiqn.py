@@ -13,9 +13,9 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from sb3_diiqn.diiqn import DIIQN
 from sb3_diiqn.exceptions import MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.expert.given import index_path
 from sb3_diiqn.ha_diiqn.bridging_policy import BridgingPolicy
 from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, ImitationConfig, settings_from
-from sb3_diiqn.imitation.persistence import index_cache_path
 from sb3_diiqn.inference import NO_ACTION, BridgingKnowledge, BridgingSettings, ExpertKnowledge
 
 
@@ -100,5 +100,5 @@ class HADIIQN(DIIQN):
             n_actions=int(self.action_space.n),  # type: ignore[attr-defined]
             n_envs=self.n_envs,
             gamma=self.gamma,
-            cache_path=index_cache_path(self.expert_data),
+            cache_path=index_path(self.expert_data, expert.content_hash),
         )

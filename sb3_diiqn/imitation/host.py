@@ -27,7 +27,8 @@ from sb3_diiqn.imitation.buffers import EXPERT_BUFFERS, ExpertMatchingMixin
 from sb3_diiqn.imitation.callbacks import with_confidence_callback
 from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, Habits, ImitationConfig, states_repeat
 from sb3_diiqn.imitation.learner import Learner, LearnerState
-from sb3_diiqn.imitation.persistence import ExpertData, ExpertMemory, index_cache_path
+from sb3_diiqn.expert.given import ExpertData, index_path, paths_of
+from sb3_diiqn.imitation.persistence import ExpertMemory
 from sb3_diiqn.inference import ExpertKnowledge
 from sb3_diiqn.inference.settings import Seed, require
 
@@ -60,7 +61,7 @@ class ImplicitImitation(PreparedLearning):
         """
         Keep the arguments under their own names, from where :meth:`_setup_model` takes them, also after loading.
 
-        :param expert_data: the expert data, a path to it, or None
+        :param expert_data: the expert data, a path to them, a list of both, or None
         :param arguments: the fields of :class:`~sb3_diiqn.imitation.config.ImitationConfig`
         """
         self.expert_data = expert_data
@@ -146,7 +147,7 @@ class ImplicitImitation(PreparedLearning):
         return buffer
 
     def _make_knowledge(self, config: ImitationConfig, expert: ExpertObservations) -> ExpertKnowledge:
-        cache = index_cache_path(self.expert_data)
+        cache = index_path(self.expert_data, expert.content_hash)
         return ExpertKnowledge(expert, self.observation_space, config.matching(), self.stream_seed(0), cache)
 
     def stream_seed(self, stream: int) -> Seed:
@@ -300,7 +301,7 @@ class ImplicitImitation(PreparedLearning):
 
     def _excluded_save_params(self) -> list[str]:
         excluded = [*super()._excluded_save_params(), "_expert", "learner", "_drawn_seed", "_kept_parameters"]
-        return [*excluded, "expert_data"] if isinstance(self.expert_data, ExpertObservations) else excluded
+        return excluded if paths_of(self.expert_data) else [*excluded, "expert_data"]
 
     def get_parameters(self) -> dict[str, dict[str, Any]]:
         """Return the parameters of the policy, as the host does, and those of the auxiliary networks."""

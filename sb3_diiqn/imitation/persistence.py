@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from gymnasium import spaces
@@ -13,10 +11,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_w
 
 from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
-from sb3_diiqn.expert.storage import is_there, npz_path
+from sb3_diiqn.expert.given import ExpertData, load_expert, paths_of
+from sb3_diiqn.expert.storage import is_there
 from sb3_diiqn.expert.types import arrays_of
-
-ExpertData = ExpertObservations | str | os.PathLike[str] | None
 
 
 @dataclass
@@ -25,7 +22,7 @@ class ExpertMemory:
 
     content_hash: str | None = None
     #: where they were read from
-    path: str | os.PathLike[str] | None = None
+    paths: list[str] = field(default_factory=list)
     #: how many frames the environment stacks, None if it does not
     n_stack: int | None = None
     #: why they could not be read
@@ -35,7 +32,7 @@ class ExpertMemory:
         """
         Read expert data and bring them into the form of the environment's observations.
 
-        :param data: expert data, the path of a file, or None
+        :param data: expert data, paths, a list of both, or None
         :param space: the observation space
         :param env: the environment, None in a model that is loaded without one
         :return: None if there are none, or those of a loaded model are not there: it predicts without
@@ -48,13 +45,13 @@ class ExpertMemory:
             expert = load_expert(data)
             adapted = self._adapted(expert, space, env)
         except ExpertDataError as error:
-            # it is the saved model that names this file, and to predict it does not need it
-            if str(data) != str(self.path):
+            # it is the saved model that names these files, and to predict it does not need them
+            if not self._are_named_by_the_model(data):
                 raise
             self.problem = str(error)
             warnings.warn(f"the loaded model cannot learn, only predict, without its expert data: {error}", stacklevel=2)
             return None
-        self.path = None if isinstance(data, ExpertObservations) else data
+        self.paths = paths_of(data)
         self.content_hash = expert.content_hash
         return adapted
 
@@ -66,20 +63,26 @@ class ExpertMemory:
         :raises MissingExpertDataError: if there were some
         """
         if self.content_hash is not None:
-            absent = "none was given" if data is None else f"{str(data)!r} does not exist"
+            absent = ", ".join(repr(path) for path in paths_of(data) if not is_there(path))
+            reason = self.problem or (f"{absent} does not exist" if absent else "none was given")
             raise MissingExpertDataError(
-                f"this model was trained with expert data {self.content_hash[:12]}, and {self.problem or absent}: "
+                f"this model was trained with expert data {self.content_hash[:12]}, and {reason}: "
                 "pass it when loading, as in load(path, env=env, expert_data=...)"
             )
 
     def _are_missing(self, data: ExpertData) -> bool:
         """Tell whether a loaded model's expert data is absent."""
-        if self.content_hash is None or isinstance(data, ExpertObservations):
+        if self.content_hash is None:
             return False
         if data is None:
             return True
         # a file that is named anew is to be there
-        return str(data) == str(self.path) and not is_there(data)
+        return self._are_named_by_the_model(data) and not all(map(is_there, paths_of(data)))
+
+    def _are_named_by_the_model(self, data: ExpertData) -> bool:
+        """Tell whether the expert data are the files that a loaded model itself names."""
+        paths = paths_of(data)
+        return bool(paths) and paths == self.paths
 
     def _adapted(self, data: ExpertObservations, space: spaces.Space[Any], env: VecEnv | None) -> ExpertObservations:
         if self.content_hash not in {None, data.content_hash}:
@@ -95,29 +98,6 @@ class ExpertMemory:
                 stacklevel=2,
             )
         return adapted
-
-
-def load_expert(data: ExpertObservations | str | os.PathLike[str]) -> ExpertObservations:
-    """
-    Load expert data, if they are in a file.
-
-    :param data: expert data or the path of a file
-    :raises ExpertDataError: if they are damaged
-    """
-    return data if isinstance(data, ExpertObservations) else ExpertObservations.load(data)
-
-
-def index_cache_path(data: ExpertData) -> Path | None:
-    """
-    Name the file beside the expert data that keeps their search index.
-
-    :param data: the argument
-    :return: None if the data did not come from a file
-    """
-    if not isinstance(data, (str, os.PathLike)):
-        return None
-    path = npz_path(data)
-    return path.with_name(f"{path.stem}.index.npz")
 
 
 def _size(data: ExpertObservations) -> int:

@@ -11,8 +11,8 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from rl_zoo3 import exp_manager, hyperparams_opt
 
-from sb3_diiqn import ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError, DIIQNError, MissingExpertDataError
+from sb3_diiqn.expert.given import load_expert, paths_of
 from sb3_diiqn.expert.storage import is_there
 from sb3_diiqn.zoo.configurations import expert_command
 from sb3_diiqn.zoo.search_spaces import OWN_SPACES, convert
@@ -72,9 +72,9 @@ class ExperimentManager(exp_manager.ExperimentManager):
 
     def hyperparameters_optimization(self) -> None:
         """Run the study."""
-        path = self._hyperparams.get("expert_data")
-        if isinstance(path, str):
-            self._hyperparams["expert_data"] = ExpertObservations.load(path)  # read-only, so that trials can share it
+        paths = self._hyperparams.get("expert_data")
+        if paths_of(paths):
+            self._hyperparams["expert_data"] = load_expert(paths)  # read-only, so that trials can share it
         if not KNOWS_STUDIES and self.storage is not None:
             self.storage = open_storage(self.storage)  # type: ignore[assignment]
         super().hyperparameters_optimization()

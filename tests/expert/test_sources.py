@@ -1,10 +1,7 @@
-"""Expert data from the objects of imitation, Minari and Stable-Baselines3."""
+"""Expert data from the objects of imitation and Stable-Baselines3."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer, RolloutBuffer
 
-from sb3_diiqn.exceptions import ExpertDataError, MissingDependencyError
+from sb3_diiqn.exceptions import ExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from tests.expert.strategies import equal
 
@@ -94,75 +91,6 @@ BAD_IMITATION = {
 def test_bad_imitation(trajectories: Any, message: str) -> None:
     with pytest.raises(ExpertDataError, match=message):
         ExpertObservations.from_imitation(trajectories)
-
-
-# Minari
-
-
-@pytest.fixture
-def datasets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Minari with an empty folder of its own."""
-    minari = pytest.importorskip("minari")
-    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    return minari
-
-
-def make_minari_dataset(minari: Any, name: str, space: spaces.Space[Any], observations: Any, terminated: bool) -> Any:
-    """Two equal episodes of three steps."""
-    make = importlib.import_module("minari.data_collector.episode_buffer").EpisodeBuffer
-    last = np.array([False, False, True])
-    episodes = [
-        make(number, None, None, observations, [0, 1, 0], [1.0, 2.0, 3.0], last & terminated, last & (not terminated), {})
-        for number in range(2)
-    ]
-    return minari.create_dataset_from_buffers(
-        name, episodes, observation_space=space, action_space=spaces.Discrete(2), algorithm_name="count", author="nobody"
-    )
-
-
-COUNT = np.float32([[0, 0], [1, 2], [2, 4], [3, 6]])
-BOX = spaces.Box(0, 10, (2,), np.float32)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_minari_dataset_and_id(datasets: Any) -> None:
-    dataset = make_minari_dataset(datasets, "counter/plain-v0", BOX, COUNT, terminated=True)
-    data = ExpertObservations.from_minari(dataset)
-    assert data.offsets.tolist() == [0, 4, 8]
-    assert equal(data.observations, np.concatenate([COUNT, COUNT]))
-    assert data.terminated.tolist() == [True, True]
-    assert data.rewards is not None and data.rewards.tolist() == [1, 2, 3] * 2
-    assert ExpertObservations.from_minari("counter/plain-v0").content_hash == data.content_hash
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_minari_dict_observations_and_truncation(datasets: Any) -> None:
-    space = spaces.Dict({"a": BOX, "b": spaces.Discrete(11)})
-    dataset = make_minari_dataset(datasets, "counter/nested-v0", space, {"a": COUNT, "b": np.arange(4)}, terminated=False)
-    data = ExpertObservations.from_minari(dataset)
-    assert equal(data.observations, {"a": np.concatenate([COUNT, COUNT]), "b": np.array([0, 1, 2, 3] * 2)})
-    assert data.terminated.tolist() == [False, False]
-    assert len(data.adapted_to(space)) == 6
-
-
-@pytest.mark.parametrize("dataset_id", ["nobody/has-this-v0", "not an id"])
-def test_unknown_minari_dataset(datasets: Any, dataset_id: str) -> None:
-    with pytest.raises(ExpertDataError, match=f"cannot load the dataset '{dataset_id}'.*minari download"):
-        ExpertObservations.from_minari(dataset_id)
-
-
-def test_missing_minari(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "minari", None)
-    with pytest.raises(MissingDependencyError, match=r"sb3-diiqn\[minari\]"):
-        ExpertObservations.from_minari("some/id-v0")
-
-
-def test_not_a_minari_dataset() -> None:
-    with pytest.raises(ExpertDataError, match="from_minari got 3"):
-        ExpertObservations.from_minari(3)
-    tuples = SimpleNamespace(observations=(np.zeros(3), np.zeros((3, 2))), rewards=np.zeros(2), terminations=np.zeros(2, bool))
-    with pytest.raises(ExpertDataError, match="trajectory 0 cannot be read as one array"):
-        ExpertObservations.from_minari(SimpleNamespace(iterate_episodes=lambda: [tuples]))
 
 
 # Replay buffers

@@ -106,9 +106,10 @@ def test_hand_made_with_dones(tmp_path: Path, dones: list[int], offsets: list[in
 
 def test_hand_made_pairs(tmp_path: Path) -> None:
     path = tmp_path / "hand.npz"
-    np.savez(path, observations=STEPS[:4], next_observations=STEPS[1:5], dones=[False, True, False, False], rewards=np.ones(4))
+    rows = STEPS[[0, 1, 3, 4]]
+    np.savez(path, observations=rows, next_observations=rows + 1, dones=[False, True, False, False], rewards=np.ones(4))
     data = ExpertObservations.load(path)
-    assert [data[number].observations[:, 0].tolist() for number in range(2)] == [[0, 1, 2], [2, 3, 4]]
+    assert [data[number].observations[:, 0].tolist() for number in range(2)] == [[0, 1, 2], [3, 4, 5]]
     assert data.terminated.tolist() == [True, False]
 
 
@@ -144,7 +145,7 @@ def test_pickles_are_never_executed(tmp_path: Path, name: str) -> None:
     with pytest.raises(ExpertDataError, match=r"plain arrays .*Object arrays cannot be loaded"):
         ExpertObservations.load(path)
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps(Bomb(trace)))
-    with pytest.raises(ExpertDataError, match=r"is not an \.npz file"):
+    with pytest.raises(ExpertDataError, match="is a pickle, and reading one executes what is in it.*load_from_pkl"):
         ExpertObservations.load(tmp_path / "pickle.npz")
     assert not trace.exists()
 

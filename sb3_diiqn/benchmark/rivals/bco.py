@@ -35,7 +35,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from sb3_diiqn.benchmark.rivals.actor import Actor
 from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.imitation.expert_side import ExpertData
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.networks.inverse_dynamics import InverseDynamics
 
 LABELLING_BATCH = 4096

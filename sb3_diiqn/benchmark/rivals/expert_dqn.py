@@ -16,7 +16,7 @@ from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.exceptions import ConfigurationError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.imitation.buffers import to_tensors
-from sb3_diiqn.imitation.expert_side import ExpertData, load_expert
+from sb3_diiqn.expert.given import ExpertData, load_expert
 
 
 class ExpertDQN(PreparedLearning, DQN):

@@ -34,7 +34,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
 
 from sb3_diiqn.exceptions import ConfigurationError, MissingDependencyError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
-from sb3_diiqn.imitation.expert_side import ExpertData, load_expert
+from sb3_diiqn.expert.given import ExpertData, load_expert
 
 SelfGAIfO = TypeVar("SelfGAIfO", bound="GAIfO")
 

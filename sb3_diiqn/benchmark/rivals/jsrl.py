@@ -31,7 +31,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from sb3_diiqn.benchmark.rivals.actor import Actor
 from sb3_diiqn.benchmark.rivals.bco import CloningDQN
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.imitation.expert_side import ExpertData
+from sb3_diiqn.expert.given import ExpertData
 
 
 @dataclass

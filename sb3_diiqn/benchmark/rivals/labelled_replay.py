@@ -29,8 +29,9 @@ from torch.nn import functional
 from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
 from sb3_diiqn.common.batch import Transitions, with_further
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.imitation.expert_side import ExpertData
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.networks.inverse_dynamics import InverseDynamics
 
 

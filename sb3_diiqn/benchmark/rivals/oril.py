@@ -39,8 +39,9 @@ from sb3_diiqn.benchmark.rivals.expert_dqn import ExpertDQN
 from sb3_diiqn.common.batch import with_further
 from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.exceptions import ConfigurationError
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.expert.types import count_observations
-from sb3_diiqn.imitation.expert_side import ExpertData
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.networks.inverse_dynamics import TransitionClassifier
 
 Weighting = Literal["binary", "exponential"]
