@@ -15,14 +15,15 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_wrapper
 
 from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
 from sb3_diiqn.common.guidance import ExpertGuidance, Follower, GuidanceSettings
 from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
 from sb3_diiqn.common.presets import PRESETS, with_preset
-from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
+from sb3_diiqn.common.usable_spaces import refuse_unusable_spaces
+from sb3_diiqn.common.wrappers import count_stacked_frames, find_stored_space, refuse_wrong_order
+from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, ExpertDataWarning, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.storage import is_there, npz_path
 from sb3_diiqn.expert.types import arrays_of
@@ -86,7 +87,9 @@ class ExpertSide:
         self._expert_problem: str | None = None
         #: what takes the place of a seed where there is none
         self._drawn_seed: int | None = None
+        # of the environment, kept for a model that is loaded without one
         self._n_stack: int | None = None
+        self._stored_space: spaces.Space[Any] | None = None
         self._guidance: ExpertGuidance | None = None
         self._confidence_statistics = ConfidenceStatistics()
         # saved with the model: what is known of the guide holds after loading, too
@@ -102,11 +105,17 @@ class ExpertSide:
         """What has been learned about the expert so far, None without expert data."""
         return self.replay_buffer.knowledge if isinstance(self.replay_buffer, ExpertMatchingMixin) else None
 
+    @property
+    def stored_space(self) -> spaces.Space[Any]:
+        """The space of the observations in the replay buffer: the environment's, before ``VecNormalize`` if there is one."""
+        return self.observation_space if self._stored_space is None else self._stored_space
+
     # --- setting up -------------------------------------------------------------------------------------------------
 
     def _setup_model(self) -> None:
         self._fill_in_preset()
         self._check_settings()
+        refuse_unusable_spaces(self.observation_space, self.action_space)
         self._expert = self._read_expert()
         if self._expert is None:
             super()._setup_model()  # type: ignore[misc]
@@ -165,14 +174,17 @@ class ExpertSide:
             warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
         if self.expert_reward == "recorded" and data.rewards is None:
             raise ConfigurationError("expert_reward='recorded': the expert data has no rewards; use 'matched' or 'agent'")
+        own_space = None
         if self.env is not None:
-            # kept for a model that is loaded without an environment
-            self._n_stack = _count_stacked_frames(self.env)
-        adapted = data.adapted_to(self.observation_space, n_stack=self._n_stack)
+            refuse_wrong_order(self.env)
+            own_space = self.env.unwrapped.observation_space
+            self._n_stack, self._stored_space = count_stacked_frames(self.env), find_stored_space(self.env)
+        adapted = data.adapted_to(self.stored_space, n_stack=self._n_stack, own_space=own_space)
         if self.env is not None and self._n_stack is None and _size(adapted) != _size(data):
             warnings.warn(
                 "consecutive frames of the expert data were stacked, to look as the environment's observations do, but it has "
                 "no VecFrameStack: if it does not stack frames otherwise, record the expert with the environment's wrappers",
+                ExpertDataWarning,
                 stacklevel=2,
             )
         return adapted
@@ -215,7 +227,7 @@ class ExpertSide:
 
     def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:
         settings = self._settings(InferenceSettings)
-        return ExpertKnowledge(expert, self.observation_space, settings, self._seed(0), self._index_cache_path())
+        return ExpertKnowledge(expert, self.stored_space, settings, self._seed(0), self._index_cache_path())
 
     def _index_cache_path(self) -> pathlib.Path | None:
         """Return the file beside the expert data that keeps its search index; None if the data did not come from a file."""
@@ -256,7 +268,7 @@ class ExpertSide:
         buffer_class: Any = EXPERT_BUFFERS[chosen]
         buffer: ReplayBuffer = buffer_class(
             self.buffer_size,
-            self.observation_space,
+            self.stored_space,
             self.action_space,
             device=self.device,
             n_envs=self.n_envs,
@@ -356,8 +368,3 @@ def load_expert(data: ExpertObservations | str | os.PathLike[str]) -> ExpertObse
 
 def _size(data: ExpertObservations) -> int:
     return sum(array[0].size for array in arrays_of(data.observations).values())
-
-
-def _count_stacked_frames(env: VecEnv) -> int | None:
-    stacking = unwrap_vec_wrapper(env, VecFrameStack)
-    return stacking.stacked_obs.n_stack if isinstance(stacking, VecFrameStack) else None

@@ -20,6 +20,7 @@ from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.learned_metric import LearnedMetric
 from sb3_diiqn.common.prepared_learning import PreparedLearning
 from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of, with_transitions
+from sb3_diiqn.common.wrappers import refuse_wrong_order
 from sb3_diiqn.expert import Observations
 
 
@@ -46,6 +47,9 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
 
     def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
         self._require_expert()
+        if self._expert is not None:
+            # set_env may have come with other wrappers
+            refuse_wrong_order(self.env)
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if self._expert is not None:

@@ -35,7 +35,8 @@ class LearnedMetric(ExpertDemonstration):
         super()._setup_model()
         self._embedding_generator = np.random.default_rng(self._seed(5))
         if self.similarity_metric == LEARNED and self._expert_content_hash is not None:
-            self.state_embedding = StateEmbedding(self.observation_space, self._n_actions()).to(self.device)
+            # it sees observations as they are stored
+            self.state_embedding = StateEmbedding(self.stored_space, self._n_actions()).to(self.device)
 
     def _excluded_save_params(self) -> list[str]:
         # a loaded model compares by what it has learned as soon as it goes on

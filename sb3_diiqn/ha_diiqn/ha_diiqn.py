@@ -106,7 +106,7 @@ class HADIIQN(DIIQN):
     def _make_knowledge(self, expert: ExpertObservations) -> ExpertKnowledge:
         return BridgingKnowledge(
             expert,
-            self.observation_space,
+            self.stored_space,
             self._settings(InferenceSettings),
             self._seed(0),
             bridging=self._settings(BridgingSettings),
