@@ -254,9 +254,12 @@ def _first_break(array: np.ndarray, n_stack: int, axis: int, offsets: np.ndarray
     """The first row whose older frames, along an axis, are not the newer ones of the row before, None if there is none."""
     frames = array.reshape(*array.shape[:axis], n_stack, -1, *array.shape[axis + 1 :])
     older, newer = (np.moveaxis(frames, axis, 1)[:, part] for part in (slice(None, -1), slice(1, None)))
-    for start in range(1, len(array), AT_ONCE):
-        rows = np.arange(start, min(start + AT_ONCE, len(array)))
-        rows = rows[~np.isin(rows, offsets)]
+    following = np.setdiff1d(np.arange(len(array)), offsets)
+    # of the last step of an episode, a replay buffer under VecNormalize holds what rounding and clipping have left
+    inner = np.setdiff1d(following, offsets - 1)
+    checked = inner if len(inner) else following
+    for start in range(0, len(checked), AT_ONCE):
+        rows = checked[start : start + AT_ONCE]
         differs = (older[rows] != newer[rows - 1]).reshape(len(rows), -1).any(axis=1)
         if differs.any():
             return int(rows[np.argmax(differs)])
