@@ -19,6 +19,7 @@ from sb3_diiqn.common.compatibility import is_of_the_hosts
 from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.learned_metric import LearnedMetric
 from sb3_diiqn.common.prepared_learning import PreparedLearning
+from sb3_diiqn.common.terminal_observations import kept_terminal_observations, with_terminal_observations
 from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of, with_transitions
 from sb3_diiqn.common.wrappers import refuse_wrong_order
 from sb3_diiqn.expert import Observations
@@ -188,6 +189,11 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
         arguments = (total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         return super()._setup_learn(*arguments)  # type: ignore[misc, no-any-return]
 
+    def collect_rollouts(self, *args: Any, **kwargs: Any) -> Any:
+        """Collect experience as the host does, and keep what it stores of it exact."""
+        with kept_terminal_observations(None if self._expert is None else self._vec_normalize_env):
+            return super().collect_rollouts(*args, **kwargs)  # type: ignore[misc]
+
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -230,7 +236,10 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
     def _store_transition(
         self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: np.ndarray, dones: np.ndarray, infos: Any
     ) -> None:
-        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)  # type: ignore[misc]
+        if self._expert is None or self._vec_normalize_env is None:
+            super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)  # type: ignore[misc]
+        else:
+            self._store_as_shown(replay_buffer, buffer_action, new_obs, dones, infos)
         if self._guidance is not None:
             replay_buffer.note_guided(self._guidance.has_chosen)
             rewards = reward if self._vec_normalize_env is None else self._vec_normalize_env.get_original_reward()
@@ -238,6 +247,13 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
             # in a second training the agent acts at random at first, too
             has_learned = self._n_updates > 0 and self.num_timesteps >= self.learning_starts
             self._guidance.note_step(rewards, dones, has_learned=has_learned, cut=cut)
+
+    def _store_as_shown(self, replay_buffer: Any, actions: Any, new_obs: Any, dones: np.ndarray, infos: Any) -> None:
+        """Store as the host does, but terminal observations as they were shown: the expert's are exact, too."""
+        env: Any = self._vec_normalize_env
+        following = with_terminal_observations(env.get_original_obs(), dones, infos)
+        replay_buffer.add(self._last_original_obs, following, actions, env.get_original_reward(), dones, infos)
+        self._last_obs, self._last_original_obs = new_obs, env.get_original_obs()
 
     # --- what the callback asks for ---------------------------------------------------------------------------------
 

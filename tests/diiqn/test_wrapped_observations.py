@@ -96,7 +96,7 @@ ORDERS: dict[str, Stack] = {
 
 def is_made(kind: str, normalization: str, order: str) -> bool:
     """Whether Stable-Baselines3 can make it."""
-    above_n = order.split("N")[0]
+    above_n = order.split("N", maxsplit=1)[0]
     if normalization in {"camera", "where"} and not kind.startswith("dict"):
         return False
     if normalization == "" and above_n:
@@ -232,6 +232,28 @@ def test_floats_with_the_bounds_of_normalised_images_stay_floats() -> None:
     normalize = VecNormalize(DummyVecEnv([lambda: env]))
     model = DIIQN("MultiInputPolicy", normalize, **TINY, expert_data=data).learn(40)
     assert model.expert_statistics()["matched"] > 0
+
+
+@pytest.mark.parametrize("order", ["N", "N S"])
+@pytest.mark.parametrize("kind", ["vector", "CHW", "dict"])
+def test_the_end_of_an_episode_is_stored_as_it_was_shown(kind: str, order: str) -> None:
+    """The goal is never part of VecNormalize's statistics: normalised and back again, little would be left of it in an image."""
+    arguments = {**arguments_of(kind), "learning_starts": 400, "buffer_size": 400, "preset": "paper"}
+    model = DIIQN(env=wrapped(kind, "normalised", order, 2), expert_data=recording(kind), **arguments).learn(400)
+    buffer = model.replay_buffer
+    steps, envs = np.nonzero(buffer.dones * (1 - buffer.timeouts))
+    assert len(steps)
+    if order == "N":
+        model.update_confidence()
+        inferred = model.knowledge.inferred  # type: ignore[union-attr]
+        assert (inferred.action[LENGTH - 2], inferred.error[LENGTH - 2]) == (RIGHT, 0)
+    goal = KINDS[kind].show(LENGTH - 1)
+    following = buffer.next_observations
+    pairs = [(following[key], goal[key]) for key in goal] if isinstance(goal, dict) else [(following, goal)]
+    for stored, shown in ((array[steps, envs], one) for array, one in pairs):
+        newest = stored[:, -shown.shape[0] :] if kind == "CHW" else stored[..., -shown.shape[-1] :]
+        np.testing.assert_array_equal(newest, np.broadcast_to(shown, newest.shape))
+    assert "step_wait" not in vars(model.get_vec_normalize_env().venv), "nothing is left behind"  # type: ignore[union-attr]
 
 
 # --- frames that are stacked already ------------------------------------------------------------------------------------------
