@@ -104,7 +104,8 @@ def refuse_wrong_order(env: VecEnv) -> None:
     raise ConfigurationError(
         f"{around}(VecNormalize(env)){closing}: a replay buffer of {env.observation_space} would be given observations of "
         f"{normalize.venv.observation_space}, from below VecNormalize{added}. DQN cannot learn in this order either. Use "
-        f"VecNormalize({around}(env){closing}); with rl-zoo, list {names[-1]} under vec_env_wrapper, and leave frame_stack out"
+        f"VecNormalize({around}(env){closing}); with rl-zoo, list {' and '.join(reversed(names))} "
+        "under vec_env_wrapper, and leave frame_stack out"
     )
 
 
