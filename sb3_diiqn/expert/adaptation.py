@@ -10,9 +10,15 @@ from gymnasium import spaces
 
 from sb3_diiqn.exceptions import ExpertDataError
 from sb3_diiqn.expert.types import Observations, read_only
+from sb3_diiqn.expert.validation import place
 from sb3_diiqn.expert.values import Bounds, Field, cast, check_finite, check_range
 
 LAST, FIRST = -1, 0
+
+#: So many stacks are compared at once, which bounds the memory for it.
+AT_ONCE = 256
+
+SINGLE_FRAMES = "Record single frames, without VecFrameStack: they are then stacked as the environment stacks them"
 
 
 class Target(NamedTuple):
@@ -38,6 +44,7 @@ def adapt(
     offsets: np.ndarray,
     n_stack: int | None = None,
     within_bounds: bool = True,
+    own_space: spaces.Space[Any] | None = None,
 ) -> Observations:
     """See :meth:`ExpertObservations.adapted_to`. Returns the same object if nothing has to change."""
     if not isinstance(space, spaces.Dict):
@@ -46,7 +53,7 @@ def adapt(
                 f"The expert data is a dict with the keys {sorted(observations)}, but the observation space is {space}: "
                 "take the key that belongs to it"
             )
-        return _adapt_array(observations, space, Field("observation", offsets), n_stack, within_bounds)
+        return _adapt_array(observations, space, Field("observation", offsets, _shape_of(own_space)), n_stack, within_bounds)
     if not isinstance(observations, dict):
         raise ExpertDataError(
             f"The observation space is a Dict with the keys {sorted(space.spaces)}, but the expert data is one array: "
@@ -57,8 +64,15 @@ def adapt(
             f"The expert data has the keys {sorted(observations)}, the observation space has {sorted(space.spaces)}: "
             "they must be the same"
         )
+    own_spaces = own_space.spaces if isinstance(own_space, spaces.Dict) else {}
     adapted = {
-        key: _adapt_array(observations[key], subspace, Field(f"observation[{key!r}]", offsets), n_stack, within_bounds)
+        key: _adapt_array(
+            observations[key],
+            subspace,
+            Field(f"observation[{key!r}]", offsets, _shape_of(own_spaces.get(key))),
+            n_stack,
+            within_bounds,
+        )
         for key, subspace in space.spaces.items()
     }
     unchanged = list(adapted) == list(observations) and all(adapted[key] is observations[key] for key in adapted)
@@ -73,6 +87,8 @@ def _adapt_array(
         array = array[:, None]
     arrangement = _arrangement(array.shape[1:], target, isinstance(space, spaces.Box), n_stack, field)
     check_finite(array, field)
+    if isinstance(space, spaces.Box) and array.ndim > 1 and arrangement.n_stack == 1 and (n_stack or 1) > 1:
+        _check_stacks(array, n_stack or 1, field)
     adapted = cast(array, target.dtype, field)
     if within_bounds:
         check_range(adapted, _readings_of_bounds(target, arrangement), field)
@@ -81,6 +97,10 @@ def _adapt_array(
     if arrangement.transposed:
         adapted = np.ascontiguousarray(np.moveaxis(adapted, LAST, 1))
     return array if adapted is array else read_only(adapted)
+
+
+def _shape_of(space: spaces.Space[Any] | None) -> tuple[int, ...] | None:
+    return space.shape if isinstance(space, spaces.Box) else None
 
 
 def _target(space: spaces.Space[Any], field: Field) -> Target:
@@ -107,7 +127,7 @@ def _arrangement(shape: tuple[int, ...], target: Target, is_box: bool, n_stack: 
     """
     if shape == target.shape:
         return Arrangement()
-    shapes = f"The expert's {field.name} has shape {shape}, the observation space has shape {target.shape}"
+    shapes = _both_shapes(shape, target, n_stack, field)
     possible = list(_candidates(shape, target)) if is_box else []
     wanted = [way for way in possible if way.n_stack in (1, n_stack) or (n_stack is None and _is_evident(way, target))]
     if len(wanted) == 1:
@@ -115,6 +135,11 @@ def _arrangement(shape: tuple[int, ...], target: Target, is_box: bool, n_stack: 
     if len(wanted) > 1:
         raise ExpertDataError(
             f"{shapes}: channels first or last, both would fit. Bring the data into the space's own shape before passing it"
+        )
+    if possible and n_stack is not None:
+        raise ExpertDataError(
+            f"{shapes}: it would take {possible[0].n_stack} of the data's frames, not {n_stack}. {SINGLE_FRAMES}. "
+            "If they are single frames, they are of another environment"
         )
     if possible:
         raise ExpertDataError(
@@ -127,6 +152,15 @@ def _arrangement(shape: tuple[int, ...], target: Target, is_box: bool, n_stack: 
             "transpose the data, np.moveaxis(observations, -1, 1)"
         )
     raise ExpertDataError(f"{shapes}: record the expert in this environment, with the same observation wrappers")
+
+
+def _both_shapes(shape: tuple[int, ...], target: Target, n_stack: int | None, field: Field) -> str:
+    """Say which shape the data and which the environment has: its own, not that in which it is stored."""
+    recorded = f"The expert's {field.name} has shape {shape}"
+    if field.own_shape in (None, target.shape):
+        return f"{recorded}, the observation space has shape {target.shape}"
+    stacked = f", of which it stacks {n_stack}" if (n_stack or 1) > 1 else ""
+    return f"{recorded}, the environment's has shape {field.own_shape}{stacked}"
 
 
 def _candidates(shape: tuple[int, ...], target: Target) -> Iterator[Arrangement]:
@@ -198,6 +232,38 @@ def _of_one_frame(bound: np.ndarray, arrangement: Arrangement) -> np.ndarray:
         bound = np.moveaxis(bound, FIRST, LAST)
     frame: np.ndarray = np.take(bound, range(0, bound.shape[arrangement.axis], arrangement.n_stack), arrangement.axis)
     return frame
+
+
+def _check_stacks(array: np.ndarray, n_stack: int, field: Field) -> None:
+    """Check data that are stacked already: the older frames of each stack are the newer ones of the stack before.
+
+    :raises ExpertDataError: names the first stack that does not follow from the one before
+    """
+    axes = [axis for axis in sorted({1, array.ndim - 1}) if array.shape[axis] % n_stack == 0]
+    breaks = [_first_break(array, n_stack, axis, field.offsets) for axis in axes]
+    first = max((row for row in breaks if row is not None), default=0)
+    if None in breaks or not breaks:
+        return
+    raise ExpertDataError(
+        f"{place(first, field.offsets)}: {field.name} has the shape of {n_stack} stacked frames, but its older ones are not "
+        f"those of the step before. {SINGLE_FRAMES}"
+    )
+
+
+def _first_break(array: np.ndarray, n_stack: int, axis: int, offsets: np.ndarray) -> int | None:
+    """The first row whose older frames, along an axis, are not the newer ones of the row before, None if there is none."""
+    frames = array.reshape(*array.shape[:axis], n_stack, -1, *array.shape[axis + 1 :])
+    older, newer = (np.moveaxis(frames, axis, 1)[:, part] for part in (slice(None, -1), slice(1, None)))
+    following = np.setdiff1d(np.arange(len(array)), offsets)
+    # of the last step of an episode, a replay buffer under VecNormalize holds what rounding and clipping have left
+    inner = np.setdiff1d(following, offsets - 1)
+    checked = inner if len(inner) else following
+    for start in range(0, len(checked), AT_ONCE):
+        rows = checked[start : start + AT_ONCE]
+        differs = (older[rows] != newer[rows - 1]).reshape(len(rows), -1).any(axis=1)
+        if differs.any():
+            return int(rows[np.argmax(differs)])
+    return None
 
 
 def _stacked(array: np.ndarray, offsets: np.ndarray, arrangement: Arrangement) -> np.ndarray:

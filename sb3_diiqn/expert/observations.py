@@ -353,7 +353,11 @@ class ExpertObservations:
     # Fitting an environment
 
     def adapted_to(
-        self, observation_space: spaces.Space[Any], n_stack: int | None = None, check_range: bool = True
+        self,
+        observation_space: spaces.Space[Any],
+        n_stack: int | None = None,
+        check_range: bool = True,
+        own_space: spaces.Space[Any] | None = None,
     ) -> ExpertObservations:
         """The same data in the form in which a Stable-Baselines3 replay buffer for this space stores observations.
 
@@ -363,20 +367,23 @@ class ExpertObservations:
           ``VecTransposeImage`` does.
         - Frames are stacked as ``VecFrameStack`` does (oldest first, zeros before the start of a trajectory) if the space's
           channel axis is a multiple of the data's. For anything but images and planes (three axes) this needs ``n_stack``, or
-          bounds that show it: a vector of twice the length may just as well belong to another environment.
+          bounds that show it: a vector of twice the length may just as well belong to another environment. Data that have the
+          space's shape already are stacked already: with ``n_stack``, that each stack follows from the one before is checked.
 
         :param observation_space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these
         :param n_stack: number of frames that the environment stacks; None (default): inferred
         :param check_range: whether values outside the space's bounds are an error (default). Some environments leave their own
             bounds, for instance LunarLander when flying too high; the result is then accepted for this space wherever it is
             handed to. NaN and infinities are always an error.
+        :param own_space: the space before frames are stacked and images transposed, whose shape error messages then name
         :return: this object if nothing has to change, else a new one
         :raises ExpertDataError: names trajectory, step, key and value, or both shapes, and what to do
         """
-        if self._accepted_space is not None and self._accepted_space == observation_space:
-            return self
-        observations = adaptation.adapt(self._observations, observation_space, self.offsets, n_stack, check_range)
-        if observations is self._observations and check_range:
+        is_accepted = self._accepted_space is not None and self._accepted_space == observation_space
+        observations = adaptation.adapt(
+            self._observations, observation_space, self.offsets, n_stack, check_range and not is_accepted, own_space
+        )
+        if observations is self._observations and (check_range or is_accepted):
             return self
         return type(self)(observations, self.offsets, self.terminated, self.rewards)._accepted_for(observation_space)
 

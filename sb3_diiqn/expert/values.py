@@ -23,6 +23,8 @@ class Field:
 
     name: str
     offsets: np.ndarray
+    own_shape: tuple[int, ...] | None = None
+    """Their shape in the environment, before frames are stacked and images transposed; None: unknown."""
 
     def error(self, array: np.ndarray, wrong: np.ndarray, problem: str) -> ExpertDataError:
         """An error about the first wrong value.
@@ -62,7 +64,8 @@ def cast(array: np.ndarray, dtype: np.dtype[Any], field: Field) -> np.ndarray:
         raise field.error(
             array,
             wrong,
-            f"which {dtype}, the observation space's type, cannot hold: convert the data on purpose, or record it again",
+            f"which {dtype}, the observation space's type, cannot hold: convert the data on purpose, or record it again"
+            f"{' (raw observations, also for an environment in VecNormalize)' if array.dtype.kind == 'f' else ''}",
         )
     return converted
 
@@ -85,6 +88,7 @@ def check_range(array: np.ndarray, readings: Iterable[Bounds], field: Field) -> 
         array,
         wrong,
         f"outside the observation space's bounds [{lower}, {upper}]: was it recorded in another environment, or normalised? "
+        "Record raw observations, also for an environment in VecNormalize. "
         "If the environment itself leaves its bounds, clip the data, or adapt it with check_range=False",
     )
 

@@ -93,7 +93,7 @@ class HADIIQN(DIIQN):
     def _make_knowledge(self, config: ImitationConfig, expert: ExpertObservations) -> ExpertKnowledge:
         return BridgingKnowledge(
             expert,
-            self.observation_space,
+            self.stored_space,
             config.matching(),
             self.stream_seed(0),
             bridging=self._bridging(),

@@ -21,7 +21,8 @@ class Context:
     """
     What action inference, guides and losses are made of; each takes from it what it needs.
 
-    :param observation_space: the environment's observation space
+    :param observation_space: the space of observations as the networks have them
+    :param stored_space: that of observations as they are stored, which is another one under ``VecNormalize``
     :param n_actions: number of the agent's actions
     :param n_envs: number of environments
     :param device: where networks run
@@ -34,6 +35,7 @@ class Context:
     """
 
     observation_space: spaces.Space[Any]
+    stored_space: spaces.Space[Any]
     n_actions: int
     n_envs: int
     device: th.device

@@ -20,6 +20,9 @@ from sb3_diiqn.common.batch import Batch, TDOutput
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, is_of_the_hosts, with_fused_optimizer
 from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.prepared_learning import PreparedLearning
+from sb3_diiqn.common.terminal_observations import kept_terminal_observations, with_terminal_observations
+from sb3_diiqn.common.usable_spaces import refuse_unusable_spaces
+from sb3_diiqn.common.wrappers import refuse_wrong_order
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.exploration import MatchingGuide
@@ -88,10 +91,16 @@ class ImplicitImitation(PreparedLearning):
         """What has been learned about the expert so far, None without expert data."""
         return self.replay_buffer.knowledge if isinstance(self.replay_buffer, ExpertMatchingMixin) else None
 
+    @property
+    def stored_space(self) -> spaces.Space[Any]:
+        """The space of the observations in the replay buffer: the environment's, before ``VecNormalize`` if there is one."""
+        return self._expert_memory.stored_space or self.observation_space
+
     # --- setting up -------------------------------------------------------------------------------------------------
 
     def _setup_model(self) -> None:
         config = ImitationConfig(**{name: getattr(self, name) for name in self._imitation_arguments})
+        refuse_unusable_spaces(self.observation_space, self.action_space)
         self._expert = self._expert_memory.read(self.expert_data, self.observation_space, self.env)
         if self._expert is None:
             super()._setup_model()
@@ -136,7 +145,7 @@ class ImplicitImitation(PreparedLearning):
         buffer_class: Any = EXPERT_BUFFERS[chosen]
         buffer: ReplayBuffer = buffer_class(
             self.buffer_size,
-            self.observation_space,
+            self.stored_space,
             self.action_space,
             device=self.device,
             n_envs=self.n_envs,
@@ -148,7 +157,7 @@ class ImplicitImitation(PreparedLearning):
 
     def _make_knowledge(self, config: ImitationConfig, expert: ExpertObservations) -> ExpertKnowledge:
         cache = index_path(self.expert_data, expert.content_hash)
-        return ExpertKnowledge(expert, self.observation_space, config.matching(), self.stream_seed(0), cache)
+        return ExpertKnowledge(expert, self.stored_space, config.matching(), self.stream_seed(0), cache)
 
     def stream_seed(self, stream: int) -> Seed:
         """
@@ -206,6 +215,9 @@ class ImplicitImitation(PreparedLearning):
     def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
         if self.learner is None:
             self._expert_memory.require(self.expert_data)
+        elif self.env is not None:
+            # set_env may have come with other wrappers
+            refuse_wrong_order(self.env)
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if self.learner is not None:
@@ -227,6 +239,11 @@ class ImplicitImitation(PreparedLearning):
         if exploration is not None and (reset_num_timesteps or self._last_obs is None):
             exploration.restart()
         return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+
+    def collect_rollouts(self, *args: Any, **kwargs: Any) -> Any:
+        """Collect experience as the host does, and keep what it stores of it exact."""
+        with kept_terminal_observations(None if self.learner is None else self._vec_normalize_env):
+            return super().collect_rollouts(*args, **kwargs)
 
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
@@ -272,7 +289,10 @@ class ImplicitImitation(PreparedLearning):
     def _store_transition(
         self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: np.ndarray, dones: np.ndarray, infos: Any
     ) -> None:
-        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        if self.learner is None or self._vec_normalize_env is None:
+            super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        else:
+            self._store_as_shown(replay_buffer, buffer_action, new_obs, dones, infos)
         exploration = None if self.learner is None else self.learner.exploration
         if exploration is not None:
             replay_buffer.note_guided(exploration.has_chosen)
@@ -281,6 +301,13 @@ class ImplicitImitation(PreparedLearning):
             # in a second training the agent acts at random at first, too
             has_learned = self._n_updates > 0 and self.num_timesteps >= self.learning_starts
             exploration.note_step(rewards, dones, has_learned=has_learned, cut=cut)
+
+    def _store_as_shown(self, replay_buffer: Any, actions: Any, new_obs: Any, dones: np.ndarray, infos: Any) -> None:
+        """Store as the host does, but terminal observations as they were shown: the expert's are exact, too."""
+        env: Any = self._vec_normalize_env
+        following = with_terminal_observations(env.get_original_obs(), dones, infos)
+        replay_buffer.add(self._last_original_obs, following, actions, env.get_original_reward(), dones, infos)
+        self._last_obs, self._last_original_obs = new_obs, env.get_original_obs()
 
     # --- what the callback asks for ---------------------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ class LearnedMetric:
     first_refresh = 1000
 
     def __init__(self, context: Context) -> None:
-        self.network = StateEmbedding(context.observation_space, context.n_actions).to(context.device)
+        # it sees observations as they are stored
+        self.network = StateEmbedding(context.stored_space, context.n_actions).to(context.device)
         self._generator = np.random.default_rng(context.seed(5))
         self._n_refreshes = 0
 

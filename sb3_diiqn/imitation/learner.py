@@ -61,6 +61,7 @@ class Host(Protocol):
     n_envs: int
     batch_size: int
     observation_space: Any
+    stored_space: Any
     action_space: Any
     replay_buffer: Any
     _vec_normalize_env: VecNormalize | None
@@ -256,6 +257,7 @@ class Learner:
         host = self.host
         return Context(
             observation_space=host.observation_space,
+            stored_space=host.stored_space,
             n_actions=int(host.action_space.n),
             n_envs=host.n_envs,
             device=host.device,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_wrapper
+from stable_baselines3.common.vec_env import VecEnv
 
-from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
+from sb3_diiqn.common.wrappers import count_stacked_frames, find_stored_space, refuse_wrong_order
+from sb3_diiqn.exceptions import ExpertDataError, ExpertDataWarning, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.given import ExpertData, load_expert, paths_of
 from sb3_diiqn.expert.storage import is_there
@@ -25,6 +26,8 @@ class ExpertMemory:
     paths: list[str] = field(default_factory=list)
     #: how many frames the environment stacks, None if it does not
     n_stack: int | None = None
+    #: the space of the observations in the replay buffer, once an environment has told
+    stored_space: spaces.Space[Any] | None = None
     #: why they could not be read
     problem: str | None = None
 
@@ -87,14 +90,18 @@ class ExpertMemory:
     def _adapted(self, data: ExpertObservations, space: spaces.Space[Any], env: VecEnv | None) -> ExpertObservations:
         if self.content_hash not in {None, data.content_hash}:
             warnings.warn("the expert data is not what the saved model was trained with", stacklevel=2)
+        own_space = None
         if env is not None:
+            refuse_wrong_order(env)
+            own_space = env.unwrapped.observation_space
             # kept for a model that is loaded without an environment
-            self.n_stack = _count_stacked_frames(env)
-        adapted = data.adapted_to(space, n_stack=self.n_stack)
+            self.n_stack, self.stored_space = count_stacked_frames(env), find_stored_space(env)
+        adapted = data.adapted_to(self.stored_space or space, n_stack=self.n_stack, own_space=own_space)
         if env is not None and self.n_stack is None and _size(adapted) != _size(data):
             warnings.warn(
                 "consecutive frames of the expert data were stacked, to look as the environment's observations do, but it has "
                 "no VecFrameStack: if it does not stack frames otherwise, record the expert with the environment's wrappers",
+                ExpertDataWarning,
                 stacklevel=2,
             )
         return adapted
@@ -103,7 +110,3 @@ class ExpertMemory:
 def _size(data: ExpertObservations) -> int:
     return sum(array[0].size for array in arrays_of(data.observations).values())
 
-
-def _count_stacked_frames(env: VecEnv) -> int | None:
-    stacking = unwrap_vec_wrapper(env, VecFrameStack)
-    return stacking.stacked_obs.n_stack if isinstance(stacking, VecFrameStack) else None

@@ -324,7 +324,7 @@ def test_bad_data(trajectories: Any, space: spaces.Space[Any], message: str) -> 
 @pytest.mark.parametrize("n_stack", [1, 3])
 def test_another_number_of_frames_than_told(n_stack: int) -> None:
     data = ExpertObservations.from_trajectories([np.zeros((2, 6, 5, 4), bool)])
-    with pytest.raises(ExpertDataError, match="If the environment stacks 2 frames"):
+    with pytest.raises(ExpertDataError, match=f"it would take 2 of the data's frames, not {n_stack}. Record single frames"):
         data.adapted_to(spaces.Box(0, 1, (6, 5, 8), np.bool_), n_stack=n_stack)
 
 
