@@ -17,12 +17,12 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, unwrap_vec_wrapper
 
-from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward
+from sb3_diiqn.common.buffers import EXPERT_BUFFERS, ExpertMatchingMixin, ExpertReward, complete_restored
 from sb3_diiqn.common.compatibility import NStepReplayBuffer, with_fused_optimizer
 from sb3_diiqn.common.guidance import ExpertGuidance, Follower, GuidanceSettings
 from sb3_diiqn.common.leading import ComparedReturns, LedEpisodes
 from sb3_diiqn.common.presets import PRESETS, with_preset
-from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
+from sb3_diiqn.exceptions import ConfigurationError, DIIQNError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.storage import is_there, npz_path
 from sb3_diiqn.expert.types import arrays_of
@@ -87,6 +87,8 @@ class ExpertSide:
         #: what takes the place of a seed where there is none
         self._drawn_seed: int | None = None
         self._n_stack: int | None = None
+        # of the replay buffer that the model has made or checked
+        self._own_knowledge: ExpertKnowledge | None = None
         self._guidance: ExpertGuidance | None = None
         self._confidence_statistics = ConfidenceStatistics()
         # saved with the model: what is known of the guide holds after loading, too
@@ -115,6 +117,7 @@ class ExpertSide:
         users_class, users_kwargs = self.replay_buffer_class, self.policy_kwargs
         # the host builds a buffer only where there is none
         self.replay_buffer = self._make_expert_buffer(self._expert)
+        self._own_knowledge = self.knowledge
         self.policy_kwargs = with_fused_optimizer(users_kwargs, self.policy_class)
         super()._setup_model()  # type: ignore[misc]
         self.replay_buffer_class, self.policy_kwargs = users_class, users_kwargs
@@ -309,9 +312,23 @@ class ExpertSide:
         )
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_expert", "_guidance", "_confidence_statistics", "_drawn_seed"]
+        own = ["_expert", "_own_knowledge", "_guidance", "_confidence_statistics", "_drawn_seed"]
         excluded = [*super()._excluded_save_params(), *own]  # type: ignore[misc]
         return excluded if isinstance(self.expert_data, (str, os.PathLike)) else [*excluded, "expert_data"]
+
+    def save_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase) -> None:
+        """
+        Save the replay buffer with what was learned about the expert, but without the expert data.
+
+        :param path: file to write, see Stable-Baselines3
+        """
+        own = self.replay_buffer
+        if isinstance(own, ExpertMatchingMixin):
+            self.replay_buffer = own.for_file()
+        try:
+            super().save_replay_buffer(path)  # type: ignore[misc]
+        finally:
+            self.replay_buffer = own
 
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
         """
@@ -319,29 +336,24 @@ class ExpertSide:
 
         :param path: file that ``save_replay_buffer`` wrote
         :param truncate_last_traj: see Stable-Baselines3
+        :raises ConfigurationError: if it was saved with another number of environments
         :raises ExpertDataError: if it was saved with other expert data than the model has, or one of the two has none
         """
         own = self.replay_buffer
         super().load_replay_buffer(path, truncate_last_traj)  # type: ignore[misc]
         try:
-            self._complete_restored_buffer(own)
-        except ExpertDataError:
+            self._accept_replay_buffer()
+        except DIIQNError:
             self.replay_buffer = own
             raise
 
-    def _complete_restored_buffer(self, own: Any) -> None:
-        restored = self.replay_buffer
-        if isinstance(own, ExpertMatchingMixin) and isinstance(restored, ExpertMatchingMixin):
-            comparable = own.knowledge.compares_like(restored.knowledge)
-            restored.knowledge = own.knowledge.adopt(restored.knowledge)
-            restored.expert_reward = self.expert_reward
-            if not comparable:
-                restored.match_again()
-            self._guidance = self._make_guidance()
-        elif isinstance(own, ExpertMatchingMixin):
-            raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")
-        elif isinstance(restored, ExpertMatchingMixin):
-            raise ExpertDataError("the replay buffer was saved with expert data: give the model the same, expert_data=...")
+    def _accept_replay_buffer(self) -> None:
+        """Check and complete a replay buffer that has taken the place of the model's own, whether loaded or assigned."""
+        if self.knowledge is self._own_knowledge:
+            return
+        complete_restored(self.replay_buffer, self._own_knowledge, self.n_envs, self.expert_reward)
+        self._own_knowledge = self.knowledge
+        self._guidance = self._make_guidance()
 
 
 def load_expert(data: ExpertObservations | str | os.PathLike[str]) -> ExpertObservations:

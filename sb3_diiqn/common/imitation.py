@@ -46,6 +46,7 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
 
     def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
         self._require_expert()
+        self._accept_replay_buffer()
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if self._expert is not None:

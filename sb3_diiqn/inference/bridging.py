@@ -38,6 +38,8 @@ class BridgingKnowledge(ExpertKnowledge):
     :param cache_path: file that keeps what takes long to compute of the expert data; None: nothing is kept
     """
 
+    _not_in_files = (*ExpertKnowledge._not_in_files, "bridging", "_search", "_expected", "_ended")
+
     def __init__(
         self,
         expert: ExpertObservations,
@@ -188,12 +190,6 @@ class BridgingKnowledge(ExpertKnowledge):
         # what the next step must begin with if it goes on from the last one, encoded, and whether that ended an episode
         self._expected: np.ndarray | None = None
         self._ended = np.ones(self.n_envs, dtype=bool)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        for name in ("bridging", "_search", "_expected", "_ended"):
-            del state[name]
-        return state
 
     @property
     def _inference_radius(self) -> float:

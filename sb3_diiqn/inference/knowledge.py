@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -74,7 +75,8 @@ class ExpertKnowledge:
     """
     Infers the expert's actions from the agent's transitions, matches states, and judges how far to trust the result.
 
-    What is learned are tables with one entry per expert transition. They are pickled; the expert data itself is not.
+    What is learned are tables with one entry per expert transition. They go into the file of a replay buffer; the expert data
+    itself does not, see :meth:`for_file`.
 
     :param expert: the expert data, as the environment's observation space has them
     :param observation_space: the environment's observation space
@@ -82,6 +84,9 @@ class ExpertKnowledge:
     :param seed: seed of the draw among several matches
     :param cache_path: file that keeps what takes long to compute of the expert data; None: nothing is kept
     """
+
+    #: attributes that stay out of files: static, large, and the user's own
+    _not_in_files: ClassVar[tuple[str, ...]] = ("expert", "matcher", "settings", "_steps_left")
 
     # made when asked for
     _steps_left: np.ndarray | None
@@ -272,6 +277,13 @@ class ExpertKnowledge:
             statistics["inference_error"] = float(np.median(self.inferred.error[inferred]))
         return statistics
 
+    def for_file(self) -> ExpertKnowledge:
+        """Return a shallow copy with the tables alone, without the expert data; :meth:`adopt` completes it again."""
+        tables = copy.copy(self)
+        for name in self._not_in_files:
+            delattr(tables, name)
+        return tables
+
     def compares_like(self, restored: ExpertKnowledge) -> bool:
         """
         Tell whether what another one has inferred and matched holds by this one's distance and settings, too.
@@ -319,13 +331,6 @@ class ExpertKnowledge:
         #: what it depends on, beside the distance, which transitions match
         self.matching = (self.settings.similarity_threshold, self.settings.n_neighbors)
         self._steps_left = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        # static, large, and the user's own
-        for name in ("expert", "matcher", "settings", "_steps_left"):
-            del state[name]
-        return state
 
     @property
     def _match_radius(self) -> float:
