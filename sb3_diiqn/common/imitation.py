@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sb3_diiqn.common.buffers import ExpertMatchingMixin, ExpertSamples, ImitationSamples, TensorObservations
 from sb3_diiqn.common.callbacks import with_confidence_callback
 from sb3_diiqn.common.compatibility import is_of_the_hosts
+from sb3_diiqn.common.finite import require_finite
 from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.learned_metric import LearnedMetric
 from sb3_diiqn.common.prepared_learning import PreparedLearning
@@ -183,7 +184,11 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
         if self._guidance is not None and (reset_num_timesteps or self._last_obs is None):
             self._guidance.restart()
         arguments = (total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        return super()._setup_learn(*arguments)  # type: ignore[misc, no-any-return]
+        prepared: tuple[int, BaseCallback] = super()._setup_learn(*arguments)  # type: ignore[misc]
+        if self._expert is not None:
+            # the guide already acts on them
+            require_finite(self.num_timesteps, self._last_obs if self._vec_normalize_env is None else self._last_original_obs)
+        return prepared
 
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
@@ -227,10 +232,15 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
     def _store_transition(
         self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: np.ndarray, dones: np.ndarray, infos: Any
     ) -> None:
+        normalizer = self._vec_normalize_env
+        rewards = reward if normalizer is None else normalizer.get_original_reward()
+        if self._expert is not None:
+            require_finite(
+                self.num_timesteps, new_obs if normalizer is None else normalizer.get_original_obs(), rewards, infos
+            )
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)  # type: ignore[misc]
         if self._guidance is not None:
             replay_buffer.note_guided(self._guidance.has_chosen)
-            rewards = reward if self._vec_normalize_env is None else self._vec_normalize_env.get_original_reward()
             cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
             # in a second training the agent acts at random at first, too
             has_learned = self._n_updates > 0 and self.num_timesteps >= self.learning_starts

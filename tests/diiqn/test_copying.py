@@ -29,6 +29,15 @@ def reloaded(model: Any) -> Any:
 HOW: dict[str, Callable[[Any], Any]] = {"deepcopy": copy.deepcopy, "cloudpickle": reloaded}
 ways = pytest.mark.parametrize("copied", HOW.values(), ids=HOW)
 
+
+def make_qrdiiqn() -> Any:
+    pytest.importorskip("sb3_contrib")
+    from sb3_diiqn import QRDIIQN  # noqa: PLC0415
+
+    arguments = {**TINY, "policy_kwargs": {"net_arch": [8], "n_quantiles": 5}}
+    return QRDIIQN("MlpPolicy", env(), **arguments, expert_data=right_walks())
+
+
 #: What holds state of its own: guides, networks beside the Q-network, tables, searches.
 MODELS: dict[str, Callable[[], Any]] = {
     "DQN": lambda: DQN("MlpPolicy", env(), **TINY),
@@ -40,7 +49,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "own metric": lambda: make(right_walks(), similarity_metric=furthest, preset="bridging"),
     "learned metric": lambda: make(right_walks(), similarity_metric="learned"),
     "HADIIQN": lambda: make_hadiiqn(n_envs=2, preset="bridging", guide_follows="shortest"),
-    "QRDIIQN": lambda: quantile_model(),
+    "QRDIIQN": make_qrdiiqn,
 }
 
 
@@ -52,14 +61,6 @@ def rewarded() -> Any:
 
 def furthest(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.minimum(np.abs(first[:, None] - second[None]).max(axis=-1), 1.0)
-
-
-def quantile_model() -> Any:
-    pytest.importorskip("sb3_contrib")
-    from sb3_diiqn import QRDIIQN  # noqa: PLC0415
-
-    arguments = {**TINY, "policy_kwargs": {"net_arch": [8], "n_quantiles": 5}}
-    return QRDIIQN("MlpPolicy", env(), **arguments, expert_data=right_walks())
 
 
 def trained_further(model: Any, n_steps: int = 60) -> dict[str, th.Tensor]:
