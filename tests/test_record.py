@@ -179,6 +179,16 @@ def test_missing_minatar(monkeypatch: pytest.MonkeyPatch) -> None:
 # The command line
 
 
+def shifted_cart_poles() -> VecNormalize:
+    """With statistics that make a difference: poles that have fallen to the left."""
+    venv = VecNormalize(cart_poles())
+    venv.reset()
+    for _ in range(5):
+        venv.step(np.array([1]))
+    venv.training = False
+    return venv
+
+
 def run(*arguments: Any) -> None:
     main([str(argument) for argument in arguments])
 
@@ -217,6 +227,86 @@ def test_a_model_from_the_command_line(tmp_path: Path) -> None:
     data = ExpertObservations.load(tmp_path / "data")
     assert len(data) == 20
     assert data.adapted_to(gym.make("CartPole-v1").observation_space) is data
+
+
+def test_what_the_model_of_a_folder_of_rl_zoo_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its statistics are found; the recording is of the environment's own observations, and the actions are those of enjoy."""
+    venv, folder = shifted_cart_poles(), tmp_path / "logs" / "dqn" / "CartPole-v1_1"
+    model = DQN("MlpPolicy", venv, buffer_size=10, seed=1)
+    (folder / "CartPole-v1").mkdir(parents=True)
+    model.save(folder / "CartPole-v1")
+    (folder / "CartPole-v1" / "config.yml").touch()
+    venv.save(str(folder / "CartPole-v1" / "vecnormalize.pkl"))
+    common = ("--env", "CartPole-v1", "--model", folder / "CartPole-v1.zip", "--algo", "dqn", "--n-steps", 30, "--seed", 0)
+    run(*common, "-o", tmp_path / "found")
+    said = capsys.readouterr().out
+    assert f"normalised with {folder / 'CartPole-v1' / 'vecnormalize.pkl'}; the environment's own are recorded" in said
+    run(*common, "-o", tmp_path / "none", "--vec-normalize", "none")
+    assert "normalised" not in capsys.readouterr().out
+    found, none = (ExpertObservations.load(tmp_path / name) for name in ("found", "none"))
+    assert found.content_hash == record_expert("CartPole-v1", model, n_steps=30, seed=0).expert_data.content_hash
+    assert none.content_hash != found.content_hash, "the statistics make a difference"
+    assert np.abs(found.observations[0]).max() <= 0.05, "where CartPole starts"
+
+
+def test_other_statistics_beside_a_model_are_for_the_user_to_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading them executes what is in them."""
+    venv = shifted_cart_poles()
+    DQN("MlpPolicy", venv, buffer_size=10).save(tmp_path / "model")
+    statistics = tmp_path / "rl_model_vecnormalize_100_steps.pkl"
+    venv.save(str(statistics))
+    common = (
+        "--env",
+        "CartPole-v1",
+        "--model",
+        tmp_path / "model.zip",
+        "--algo",
+        "DQN",
+        "--n-steps",
+        5,
+        "-o",
+        tmp_path / "out",
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(VecNormalize, "load", lambda *_: pytest.fail("it was loaded"))
+        with pytest.raises(SystemExit):
+            run(*common)
+    assert f"{statistics}: if it was trained on" in capsys.readouterr().err
+    assert not (tmp_path / "out.npz").exists()
+    run(*common, "--vec-normalize", statistics)
+    run(*common, "--vec-normalize", "none", "--overwrite")
+
+
+@pytest.mark.parametrize("existing", ["out.npz", "actions.npz"])
+def test_files_are_replaced_only_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, existing: str
+) -> None:
+    (tmp_path / existing).write_text("precious")
+    command = (*RANDOM, *STEPS, "-o", tmp_path / "out", "--keep-actions", tmp_path / "actions")
+    with monkeypatch.context() as patched:
+        patched.setattr(record, "record_expert", lambda *_, **__: pytest.fail("something was recorded"))
+        with pytest.raises(SystemExit):
+            run(*command)
+    assert (
+        f"{existing} exists, and nothing was recorded: name another file, or replace it: --overwrite"
+        in capsys.readouterr().err
+    )
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+    run(*command, "--overwrite")
+    assert len(ExpertObservations.load(tmp_path / "out")) == 5
+
+
+def test_the_function_writes_a_file_when_told(tmp_path: Path) -> None:
+    data = record_expert(Walk(), forward, n_episodes=1, output=tmp_path / "new" / "data").expert_data
+    path = tmp_path / "new" / "data.npz"
+    assert ExpertObservations.load(path).content_hash == data.content_hash
+    env = Walk()
+    with pytest.raises(ConfigurationError, match=r"data.npz exists, and nothing was recorded.*overwrite=True"):
+        record_expert(env, lambda _: pytest.fail("something was recorded"), n_episodes=2, output=path)
+    longer = record_expert(env, forward, n_episodes=2, output=path, overwrite=True).expert_data
+    assert ExpertObservations.load(path).content_hash == longer.content_hash != data.content_hash
 
 
 def test_actions_are_kept_apart(tmp_path: Path) -> None:

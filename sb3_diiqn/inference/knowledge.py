@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -75,8 +75,7 @@ class ExpertKnowledge:
     """
     Infers the expert's actions from the agent's transitions, matches states, and judges how far to trust the result.
 
-    What is learned are tables with one entry per expert transition. They go into the file of a replay buffer; the expert data
-    itself does not, see :meth:`for_file`.
+    What is learned are tables with one entry per expert transition. They go into files, the expert data itself does not.
 
     :param expert: the expert data, as the environment's observation space has them
     :param observation_space: the environment's observation space
@@ -85,9 +84,8 @@ class ExpertKnowledge:
     :param cache_path: file that keeps what takes long to compute of the expert data; None: nothing is kept
     """
 
-    #: attributes that stay out of files: static, large, and the user's own
-    _not_in_files: ClassVar[tuple[str, ...]] = ("expert", "matcher", "settings", "_steps_left")
-
+    # static, large, and the user's own
+    _not_in_files: tuple[str, ...] = ("expert", "matcher", "settings", "_steps_left")
     # made when asked for
     _steps_left: np.ndarray | None
 
@@ -278,7 +276,7 @@ class ExpertKnowledge:
         return statistics
 
     def for_file(self) -> ExpertKnowledge:
-        """Return a shallow copy with the tables alone, without the expert data; :meth:`adopt` completes it again."""
+        """Return a shallow copy with the tables alone, which :meth:`adopt` completes again."""
         tables = copy.copy(self)
         for name in self._not_in_files:
             delattr(tables, name)

@@ -32,7 +32,7 @@ class Broken(LineEnv):
         self.n_emitted += 1
         if self.n_emitted - 1 != self.at or self.where == "reward":
             return observation
-        array = observation[self.where] if self.where in observation else observation
+        array = observation[self.where] if isinstance(observation, dict) else observation
         array[1] = self.value
         return observation
 
