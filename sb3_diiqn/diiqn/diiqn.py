@@ -13,6 +13,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from sb3_diiqn.common.buffers import ExpertReward, TensorObservations
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
 from sb3_diiqn.common.expert_side import ExpertData
+from sb3_diiqn.common.export import as_host
 from sb3_diiqn.common.imitation import ImplicitImitation
 from sb3_diiqn.common.margin import Inference, Margin
 from sb3_diiqn.common.transitions import Batch, Learning, with_further
@@ -219,6 +220,18 @@ class DIIQN(ImplicitImitation, DQN):
         )
         if _init_setup_model:
             self._setup_model()
+
+    def to_dqn(self) -> DQN:
+        """
+        Make a plain DQN of Stable-Baselines3 with the same weights, which neither needs this package nor expert data.
+
+        It can be saved, loaded, asked for predictions, and goes on learning as DQN: with the optimizer's state, the number of
+        steps and the exploration rate of this model, its arguments but ``double_q``, and an empty replay buffer. It has no
+        environment yet, see ``set_env``.
+
+        :return: the model, on the same device; this one stays as it is
+        """
+        return as_host(self, DQN)
 
     def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> Learning:
         with th.no_grad():

@@ -9,6 +9,7 @@ import torch as th
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_diiqn.common.buffers import TensorObservations
+from sb3_diiqn.common.export import as_host
 from sb3_diiqn.common.imitation import ImplicitImitation
 from sb3_diiqn.common.transitions import Batch, Learning, with_further
 from sb3_diiqn.diiqn.diiqn import DIIQN
@@ -55,6 +56,14 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         self._set_imitation_arguments(**imitation)
         if _init_setup_model:
             self._setup_model()
+
+    def to_qrdqn(self) -> QRDQN:
+        """
+        Make a plain QRDQN of sb3-contrib with the same weights, see :meth:`sb3_diiqn.DIIQN.to_dqn`.
+
+        :return: the model, on the same device; this one stays as it is
+        """
+        return as_host(self, QRDQN)
 
     def _element_wise_losses(self, batch: Batch, also: TensorObservations | None = None) -> Learning:
         with th.no_grad():
