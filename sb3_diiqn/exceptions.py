@@ -19,6 +19,10 @@ class MissingExpertDataError(DIIQNError, RuntimeError):
     """Expert data is needed and absent, for instance to go on learning with a loaded model."""
 
 
+class NonFiniteError(DIIQNError, ValueError):
+    """The environment emitted NaN or infinity while an agent was learning from expert data."""
+
+
 class MissingDependencyError(DIIQNError, ImportError):
     """An optional package is not installed. The message names the extra that brings it."""
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import check_shape_equal
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
@@ -30,24 +34,33 @@ class ModelPolicy:
 
     :param model: a model of any algorithm; its deterministic prediction is used
     :param env: the environment that it will act in, not vectorised
-    :param vec_normalize: statistics of a model that was trained on normalised observations
+    :param vec_normalize: statistics of a model that was trained on normalised observations; None (default): those of the
+        model's own environment, if it has one; False: the model sees observations as they are
     :param frame_stack: number of frames that the model was trained on; they are stacked after normalisation
-    :raises ConfigurationError: the model's spaces do not fit the environment
+    :raises ConfigurationError: the model's spaces do not fit the environment, or its statistics are needed
     """
 
     def __init__(
-        self, model: BaseAlgorithm, env: Environment, vec_normalize: VecNormalize | None = None, frame_stack: int = 1
+        self,
+        model: BaseAlgorithm,
+        env: Environment,
+        vec_normalize: VecNormalize | Literal[False] | None = None,
+        frame_stack: int = 1,
     ) -> None:
         if frame_stack < 1:
             raise ConfigurationError(f"frame_stack is {frame_stack}: expected at least 1")
-        self.model, self.env, self.vec_normalize = model, env, vec_normalize
+        self.model, self.env = model, env
+        self.vec_normalize = (_own_statistics(model) if vec_normalize is None else vec_normalize) or None
         self.is_maskable = "action_masks" in inspect.signature(model.predict).parameters
         self.frames: StackedObservations[Any] | None = None
         if model.action_space != env.action_space:
             raise ConfigurationError(f"The model's action space is {model.action_space}, the environment's {env.action_space}")
         try:
+            seen: Any = env.observation_space
+            if self.vec_normalize is not None:
+                check_shape_equal(self.vec_normalize.observation_space, seen)
+                seen = self.vec_normalize.observation_space
             if frame_stack > 1:
-                seen: Any = env.observation_space if vec_normalize is None else vec_normalize.observation_space
                 self.frames = StackedObservations(1, frame_stack, seen)
             self.reset()
             model.predict(self._seen_by_model(copy.deepcopy(env.observation_space).sample()), deterministic=True)
@@ -92,6 +105,19 @@ class ModelPolicy:
             return None
 
 
+def _own_statistics(model: BaseAlgorithm) -> VecNormalize | None:
+    """The statistics that a model was trained with, if it still has its environment."""
+    statistics = model.get_vec_normalize_env()
+    # other algorithms keep the original observation also without VecNormalize
+    if statistics is None and isinstance(model, OnPolicyAlgorithm) and model._last_original_obs is not None:
+        raise ConfigurationError(
+            "The model was trained with VecNormalize, and its statistics are not at hand: name their file with "
+            "--vec-normalize, or pass vec_normalize=load_vec_normalize(path, env). If it was trained on original "
+            "observations, and only rewards were normalised: --vec-normalize none, or vec_normalize=False"
+        )
+    return statistics
+
+
 def _with_batch_axis(observation: Any) -> Any:
     if isinstance(observation, dict):
         return {key: np.asarray(array)[None] for key, array in observation.items()}
@@ -131,15 +157,36 @@ def load_model(path: str, algorithm: str) -> BaseAlgorithm:
         raise ConfigurationError(f"'{path}' cannot be loaded as a {algorithm_class.__name__} model: {error}") from error
 
 
-def load_vec_normalize(path: str, env: Environment) -> VecNormalize:
-    """Load the statistics of a ``VecNormalize``. Only load files that you trust.
+def load_vec_normalize(path: str | os.PathLike[str], env: Environment) -> VecNormalize:
+    """Load the statistics of a ``VecNormalize``. The file is a pickle, which can execute code: only load one that you trust.
 
     :raises ConfigurationError: not such a file, or one for other observations
     """
     try:
-        return VecNormalize.load(path, DummyVecEnv([lambda: env]))
+        return VecNormalize.load(str(path), DummyVecEnv([lambda: env]))
     except Exception as error:  # unpickling a foreign file can fail in any way
         raise ConfigurationError(f"'{path}' cannot be loaded as VecNormalize for this environment: {error}") from error
+
+
+def find_vec_normalize(model_path: str | os.PathLike[str]) -> Path | None:
+    """Find the statistics that rl-zoo has saved beside a model: in a folder named after the environment, with its settings.
+
+    :param model_path: the model's file
+    :return: the file, None if the model is not of rl-zoo or has none
+    :raises ConfigurationError: there are files beside it that look like its statistics, but only the user can know
+    """
+    folder = Path(model_path).parent
+    of_zoo = [path for path in folder.glob("*/vecnormalize.pkl") if (path.parent / "config.yml").exists()]
+    if len(of_zoo) == 1:
+        return of_zoo[0]
+    candidates = of_zoo or [path for path in folder.glob("*.pkl") if "vecnormalize" in path.stem.lower().replace("_", "")]
+    if not candidates:
+        return None
+    raise ConfigurationError(
+        f"Beside the model there is {', '.join(map(str, sorted(candidates)))}: if it was trained on observations that were "
+        "normalised so, name the file with --vec-normalize (a pickle, which can execute code: only if you trust it), else use "
+        "--vec-normalize none"
+    )
 
 
 def load_function(name: str) -> Policy:

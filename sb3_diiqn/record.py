@@ -30,6 +30,7 @@ from sb3_diiqn.expert_policies import (
     Environment,
     ModelPolicy,
     Policy,
+    find_vec_normalize,
     import_module,
     load_function,
     load_model,
@@ -82,8 +83,13 @@ def record_expert(
     epsilon: float = 0.0,
     seed: int | None = None,
     progress_bar: bool = False,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
 ) -> Recording:
     """Let a policy act in an environment and keep the environment's own observations.
+
+    They are recorded as the environment emits them, also where the model sees them normalised or stacked: so does a replay
+    buffer store them, and DIIQN normalises and stacks them as its own environment does.
 
     :param env: one environment, not vectorised, or the id of a registered one. The caller closes it.
     :param policy: a function from observation to action, a model (its deterministic prediction is used), or None (default) for
@@ -94,33 +100,31 @@ def record_expert(
     :param seed: for the environment's first reset and the random actions; the same seed gives the same ``content_hash``, as
         far as environment and policy are deterministic. None (default): different each time
     :param progress_bar: whether to show one, if ``tqdm`` is installed
-    :raises ConfigurationError: bad argument, unsupported observation space, or an action that the environment does not have
+    :param output: the ``.npz`` to write the expert data to; None (default): nothing is written
+    :param overwrite: whether ``output`` may replace a file; if not (default), that is refused before anything is recorded
+    :raises ConfigurationError: bad argument, unsupported observation space, an action that the environment does not have, or a
+        file that exists
     """
     _check_numbers(n_steps, n_episodes, epsilon, seed)
     if not (policy is None or callable(policy) or isinstance(policy, BaseAlgorithm)):
         raise ConfigurationError(f"policy is {policy!r}: expected a function, a model, or None for random actions")
-    if isinstance(env, str):
-        made = make_environment(env)
-        try:
-            return record_expert(
-                made, policy, n_steps=n_steps, n_episodes=n_episodes, epsilon=epsilon, seed=seed, progress_bar=progress_bar
-            )
-        finally:
-            made.close()
-    _check_environment(env)
-    rng = np.random.default_rng(seed)
-    actor = _Actor(env, ModelPolicy(policy, env) if isinstance(policy, BaseAlgorithm) else policy, epsilon, rng)
+    if output is not None:
+        _check_outputs([npz_path(output)], overwrite, "overwrite=True")
     episodes: list[_Episode] = []
     remaining = n_steps or n_episodes or 0
-    with _progress(remaining, "steps" if n_steps else "episodes", progress_bar) as bar:
+    opened: Any = make_environment(env) if isinstance(env, str) else nullcontext(env)
+    with opened as world, _progress(remaining, "steps" if n_steps else "episodes", progress_bar) as bar:
+        _check_environment(world)
+        chooser = ModelPolicy(policy, world) if isinstance(policy, BaseAlgorithm) else policy
+        actor = _Actor(world, chooser, epsilon, np.random.default_rng(seed))
         while remaining > 0:
-            episode = _run_episode(env, actor, seed if not episodes else None, remaining if n_steps else None)
+            episode = _run_episode(world, actor, seed if not episodes else None, remaining if n_steps else None)
             episodes.append(episode)
             done = len(episode.rewards) if n_steps else 1
             remaining -= done
             if bar is not None:
                 bar.update(done)
-    return Recording(
+    recording = Recording(
         expert_data=ExpertObservations.from_trajectories(
             [_stacked(episode.observations) for episode in episodes],
             [episode.terminated for episode in episodes],
@@ -129,6 +133,9 @@ def record_expert(
         episode_returns=np.array([np.sum(episode.rewards) for episode in episodes if episode.complete], dtype=np.float64),
         actions=np.array([action for episode in episodes for action in episode.actions]),
     )
+    if output is not None:
+        recording.expert_data.save(output)
+    return recording
 
 
 @dataclass
@@ -272,7 +279,12 @@ def _parser() -> _Parser:
     expert.add_argument("--model", metavar="ZIP", help="a trained model, with --algo")
     expert.add_argument("--policy", help="'random' or 'module:function', a function from observation to action")
     add("--algo", metavar="NAME", help="algorithm of --model: DQN, PPO, QRDQN, DIIQN, ...")
-    add("--vec-normalize", metavar="PKL", help="VecNormalize statistics of --model; original observations are recorded")
+    add(
+        "--vec-normalize",
+        metavar="PKL",
+        help="VecNormalize statistics of --model, or 'none'; found by itself beside a model of rl-zoo. Original observations "
+        "are recorded. Such a file is a pickle, which can execute code: only name one that you trust",
+    )
     add("--frame-stack", type=int, default=1, metavar="N", help="frames that --model sees; single observations are recorded")
     amount = parser.add_mutually_exclusive_group(required=True)
     amount.add_argument("--n-steps", type=int, metavar="N", help="number of transitions")
@@ -281,6 +293,7 @@ def _parser() -> _Parser:
     add("--seed", type=int, metavar="S", help="makes the recording reproducible (0 or more)")
     add("--keep-actions", metavar="FILE", help="also write the true actions to another .npz, for evaluations only")
     add("-o", "--output", required=True, metavar="FILE", help="the .npz to write")
+    add("--overwrite", action="store_true", help="replace files that exist")
     return parser
 
 
@@ -293,17 +306,32 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
     outputs = [npz_path(path) for path in (arguments.output, arguments.keep_actions) if path is not None]
     if len({path.absolute() for path in outputs}) < len(outputs):
         raise ConfigurationError(f"--output and --keep-actions are both {outputs[0]}: actions go into a file of their own")
-    for path in outputs:
+    _check_outputs(outputs, arguments.overwrite, "--overwrite")
+
+
+def _check_outputs(paths: list[Path], overwrite: bool, permission: str) -> None:
+    """Refuse what cannot be written, or would replace a file without permission; make missing folders."""
+    for path in paths:
         if path.is_dir():
             raise ConfigurationError(f"{path} is a folder: expected the name of the file to write")
+        if path.exists() and not overwrite:
+            raise ConfigurationError(
+                f"{path} exists, and nothing was recorded: name another file, or replace it: {permission}"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _chosen_policy(arguments: argparse.Namespace, env: Environment) -> Policy | None:
-    if arguments.model is not None:
-        vec_normalize = None if arguments.vec_normalize is None else load_vec_normalize(arguments.vec_normalize, env)
-        return ModelPolicy(load_model(arguments.model, arguments.algo), env, vec_normalize, arguments.frame_stack)
-    return None if arguments.policy == "random" else load_function(arguments.policy)
+    if arguments.model is None:
+        return None if arguments.policy == "random" else load_function(arguments.policy)
+    model, statistics = load_model(arguments.model, arguments.algo), arguments.vec_normalize
+    if statistics == "none":
+        return ModelPolicy(model, env, False, arguments.frame_stack)
+    statistics = statistics or find_vec_normalize(arguments.model)
+    if statistics is None:
+        return ModelPolicy(model, env, None, arguments.frame_stack)
+    print(f"The model sees observations normalised with {statistics}; the environment's own are recorded")
+    return ModelPolicy(model, env, load_vec_normalize(statistics, env), arguments.frame_stack)
 
 
 def _summary(recording: Recording, path: Path) -> str:

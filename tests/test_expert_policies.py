@@ -15,7 +15,7 @@ from stable_baselines3.common.envs import BitFlippingEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.expert_policies import ModelPolicy, find_algorithm, load_model, load_vec_normalize
+from sb3_diiqn.expert_policies import ModelPolicy, find_algorithm, find_vec_normalize, load_model, load_vec_normalize
 from sb3_diiqn.record import record_expert
 from tests.expert.walk import Walk, cart_poles
 
@@ -194,3 +194,71 @@ def test_models_for_other_environments_are_refused() -> None:
         record_expert(Walk(), model, n_steps=5)
     with pytest.raises(ConfigurationError, match="frame_stack is 0"):
         ModelPolicy(model, gym.make("CartPole-v1"), frame_stack=0)
+
+
+def fallen() -> VecNormalize:
+    """With statistics of poles that have fallen to the left."""
+    venv = VecNormalize(cart_poles())
+    venv.reset()
+    for _ in range(50):
+        venv.step(np.array([1]))
+    venv.training = False
+    return venv
+
+
+def test_a_model_at_hand_sees_what_its_own_environment_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    venv = fallen()
+    model = DQN("MlpPolicy", venv, buffer_size=10, seed=0)
+    env = gym.make("CartPole-v1")
+    policy = ModelPolicy(model, env)
+    assert ModelPolicy(model, env, vec_normalize=False).vec_normalize is None
+    seen = watched(model, monkeypatch)
+    data = record_expert(env, policy, n_episodes=1, seed=0).expert_data
+    np.testing.assert_allclose(seen, venv.normalize_obs(data.observations[:-1]))
+    assert not np.allclose(seen, data.observations[:-1])
+
+
+def test_a_loaded_model_without_its_statistics_is_refused_where_that_is_known(tmp_path: Path) -> None:
+    for normalised in (True, False):
+        venv = fallen() if normalised else cart_poles()
+        PPO("MlpPolicy", venv, n_steps=8, batch_size=8).learn(8).save(tmp_path / "model")
+        model = load_model(str(tmp_path / "model"), "PPO")
+        env = gym.make("CartPole-v1")
+        if normalised:
+            with pytest.raises(ConfigurationError, match="trained with VecNormalize.*--vec-normalize"):
+                ModelPolicy(model, env)
+            venv.save(str(tmp_path / "statistics.pkl"))
+            ModelPolicy(model, env, load_vec_normalize(tmp_path / "statistics.pkl", env))
+        ModelPolicy(model, env, vec_normalize=None if not normalised else False)
+
+
+def test_statistics_of_other_observations_are_refused() -> None:
+    """Those of four components and of one could be calculated with each other."""
+    model = DQN("MlpPolicy", fallen(), buffer_size=10)
+
+    class OneNumber(gym.ObservationWrapper[Any, Any, Any]):
+        observation_space = spaces.Box(-1, 1, (1,), np.float32)
+
+        def observation(self, observation: Any) -> Any:
+            return observation[:1]
+
+    with pytest.raises(ConfigurationError, match="do not fit the environment"):
+        ModelPolicy(model, OneNumber(gym.make("CartPole-v1")))
+
+
+def test_where_statistics_are_looked_for(tmp_path: Path) -> None:
+    model = tmp_path / "CartPole-v1.zip"
+    assert find_vec_normalize(model) is None
+    (tmp_path / "notes.pkl").touch()
+    (tmp_path / "CartPole-v1").mkdir()
+    of_zoo = tmp_path / "CartPole-v1" / "vecnormalize.pkl"
+    of_zoo.touch()
+    assert find_vec_normalize(model) is None, "rl-zoo keeps its settings in the same folder"
+    (tmp_path / "CartPole-v1" / "config.yml").touch()
+    assert find_vec_normalize(model) == of_zoo
+    (tmp_path / "CartPole-v1" / "config.yml").unlink()
+    for name in ("vec_normalize.pkl", "rl_model_vecnormalize_10_steps.pkl"):
+        (tmp_path / name).touch()
+        with pytest.raises(ConfigurationError, match=f"{name}: if it was trained"):
+            find_vec_normalize(model)
+        (tmp_path / name).unlink()

@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from stable_baselines3 import A2C, DQN
 from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
@@ -179,6 +180,17 @@ def test_missing_minatar(monkeypatch: pytest.MonkeyPatch) -> None:
 # The command line
 
 
+def model_for_shifted_cart_poles() -> tuple[DQN, VecNormalize]:
+    """It pushes to the right where the first component is above -0.25: never where it is shown normalised, else always."""
+    venv = VecNormalize(cart_poles())
+    venv.obs_rms.mean[0] = 0.5
+    model = DQN("MlpPolicy", venv, buffer_size=10, policy_kwargs={"net_arch": []})
+    weights = {name: torch.zeros_like(value) for name, value in model.policy.state_dict().items()}
+    weights["q_net.q_net.0.weight"][1, 0], weights["q_net.q_net.0.bias"][1] = 1.0, 0.25
+    model.policy.load_state_dict(weights)
+    return model, venv
+
+
 def run(*arguments: Any) -> None:
     main([str(argument) for argument in arguments])
 
@@ -217,6 +229,85 @@ def test_a_model_from_the_command_line(tmp_path: Path) -> None:
     data = ExpertObservations.load(tmp_path / "data")
     assert len(data) == 20
     assert data.adapted_to(gym.make("CartPole-v1").observation_space) is data
+
+
+def test_what_the_model_of_a_folder_of_rl_zoo_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its statistics are found; the recording is of the environment's own observations, and the actions are those of enjoy."""
+    (model, venv), folder = model_for_shifted_cart_poles(), tmp_path / "logs" / "dqn" / "CartPole-v1_1"
+    (folder / "CartPole-v1").mkdir(parents=True)
+    model.save(folder / "CartPole-v1")
+    (folder / "CartPole-v1" / "config.yml").touch()
+    venv.save(str(folder / "CartPole-v1" / "vecnormalize.pkl"))
+    common = ("--env", "CartPole-v1", "--model", folder / "CartPole-v1.zip", "--algo", "dqn", "--n-steps", 30, "--seed", 0)
+    run(*common, "-o", tmp_path / "found")
+    said = capsys.readouterr().out
+    assert f"normalised with {folder / 'CartPole-v1' / 'vecnormalize.pkl'}; the environment's own are recorded" in said
+    run(*common, "-o", tmp_path / "none", "--vec-normalize", "none")
+    assert "normalised" not in capsys.readouterr().out
+    for name, action in (("found", 0), ("none", 1)):
+        expected = record_expert("CartPole-v1", lambda _, action=action: action, n_steps=30, seed=0).expert_data
+        assert ExpertObservations.load(tmp_path / name).content_hash == expected.content_hash
+    assert (record_expert("CartPole-v1", model, n_steps=30, seed=0).actions == 0).all(), "with its own environment"
+
+
+def test_other_statistics_beside_a_model_are_for_the_user_to_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading them executes what is in them."""
+    model, venv = model_for_shifted_cart_poles()
+    model.save(tmp_path / "model")
+    statistics = tmp_path / "rl_model_vecnormalize_100_steps.pkl"
+    venv.save(str(statistics))
+    common = (
+        "--env",
+        "CartPole-v1",
+        "--model",
+        tmp_path / "model.zip",
+        "--algo",
+        "DQN",
+        "--n-steps",
+        5,
+        "-o",
+        tmp_path / "out",
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(VecNormalize, "load", lambda *_: pytest.fail("it was loaded"))
+        with pytest.raises(SystemExit):
+            run(*common)
+    assert f"{statistics}: if it was trained on" in capsys.readouterr().err
+    assert not (tmp_path / "out.npz").exists()
+    run(*common, "--vec-normalize", statistics)
+    run(*common, "--vec-normalize", "none", "--overwrite")
+
+
+@pytest.mark.parametrize("existing", ["out.npz", "actions.npz"])
+def test_files_are_replaced_only_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, existing: str
+) -> None:
+    (tmp_path / existing).write_text("precious")
+    command = (*RANDOM, *STEPS, "-o", tmp_path / "out", "--keep-actions", tmp_path / "actions")
+    with monkeypatch.context() as patched:
+        patched.setattr(record, "record_expert", lambda *_, **__: pytest.fail("something was recorded"))
+        with pytest.raises(SystemExit):
+            run(*command)
+    assert (
+        f"{existing} exists, and nothing was recorded: name another file, or replace it: --overwrite"
+        in capsys.readouterr().err
+    )
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+    run(*command, "--overwrite")
+    assert len(ExpertObservations.load(tmp_path / "out")) == 5
+
+
+def test_the_function_writes_a_file_when_told(tmp_path: Path) -> None:
+    data = record_expert(Walk(), forward, n_episodes=1, output=tmp_path / "new" / "data").expert_data
+    path = tmp_path / "new" / "data.npz"
+    assert ExpertObservations.load(path).content_hash == data.content_hash
+    env = Walk()
+    with pytest.raises(ConfigurationError, match=r"data.npz exists, and nothing was recorded.*overwrite=True"):
+        record_expert(env, lambda _: pytest.fail("something was recorded"), n_episodes=2, output=path)
+    longer = record_expert(env, forward, n_episodes=2, output=path, overwrite=True).expert_data
+    assert ExpertObservations.load(path).content_hash == longer.content_hash != data.content_hash
 
 
 def test_actions_are_kept_apart(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from stable_baselines3.dqn.policies import DQNPolicy
 
 from sb3_diiqn.common.batch import Batch, TDOutput
 from sb3_diiqn.common.compatibility import DEFAULT_LEARNING_STARTS, n_steps_argument
+from sb3_diiqn.common.export import as_host
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.imitation.buffers import ExpertRewards
 from sb3_diiqn.imitation.config import GuideChoice, ImitationLoss, Inference
 from sb3_diiqn.imitation.host import ImplicitImitation
-from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.losses.large_margin import Margin
 
 
@@ -142,6 +143,18 @@ class DIIQN(ImplicitImitation, DQN):
         )
         if _init_setup_model:
             self._setup_model()
+
+    def to_dqn(self) -> DQN:
+        """
+        Make a plain DQN of Stable-Baselines3 with the same weights, which neither needs this package nor expert data.
+
+        It can be saved, loaded, asked for predictions, and goes on learning as DQN: with the optimizer's state, the number of
+        steps and the exploration rate of this model, its arguments, and an empty replay buffer. It has no environment yet, see
+        ``set_env``.
+
+        :return: the model, on the same device; this one stays as it is
+        """
+        return as_host(self, DQN)
 
     def td_losses(self, batch: Batch) -> TDOutput:
         """

@@ -9,11 +9,12 @@ import torch as th
 from stable_baselines3.common.type_aliases import GymEnv
 
 from sb3_diiqn.common.batch import Batch, TDOutput
+from sb3_diiqn.common.export import as_host
 from sb3_diiqn.exceptions import MissingDependencyError
+from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.imitation.buffers import ExpertRewards
 from sb3_diiqn.imitation.config import GuideChoice, ImitationLoss, Inference
 from sb3_diiqn.imitation.host import ImplicitImitation
-from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.losses.large_margin import Margin
 
 try:
@@ -70,6 +71,14 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         )
         if _init_setup_model:
             self._setup_model()
+
+    def to_qrdqn(self) -> QRDQN:
+        """
+        Make a plain QRDQN of sb3-contrib with the same weights, see :meth:`sb3_diiqn.DIIQN.to_dqn`.
+
+        :return: the model, on the same device; this one stays as it is
+        """
+        return as_host(self, QRDQN)
 
     def td_losses(self, batch: Batch) -> TDOutput:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sb3_diiqn.common.batch import Matches
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.common.types import TensorObservations
+from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference import NO_MATCH, AgentTransitions, ExpertKnowledge
 
@@ -152,6 +154,12 @@ class ExpertMatchingMixin(_Buffer):
         self.expert_indices[:] = NO_MATCH
         self.guided[:] = False
         self._n_pending = 0
+
+    def for_file(self) -> ExpertMatchingMixin:
+        """Return a shallow copy with what was learned about the expert, but without the expert data."""
+        lean = copy.copy(self)
+        lean.knowledge = self.knowledge.for_file()
+        return lean
 
     def sample_with_expert(self, batch_size: int, env: VecNormalize | None = None) -> ImitationSamples:
         """
@@ -310,3 +318,31 @@ if NStepReplayBuffer is not None:
         """
 
     EXPERT_BUFFERS[NStepReplayBuffer] = ExpertNStepReplayBuffer
+
+
+def complete_restored(buffer: Any, knowledge: ExpertKnowledge | None, n_envs: int, expert_rewards: ExpertRewards) -> None:
+    """
+    Complete a replay buffer that was loaded, or made by another model, by what a model has: expert data, settings, searches.
+
+    :param buffer: the replay buffer
+    :param knowledge: the model's own, None without expert data
+    :param n_envs: the model's number of environments
+    :param expert_rewards: see :class:`ExpertMatchingMixin`
+    :raises ConfigurationError: if it has another number of environments
+    :raises ExpertDataError: if it is of other expert data, or one of the two has none
+    """
+    if knowledge is None:
+        raise ExpertDataError("the replay buffer was saved with expert data: give the model the same, expert_data=...")
+    if not isinstance(buffer, ExpertMatchingMixin):
+        raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")
+    if buffer.n_envs != n_envs:
+        raise ConfigurationError(
+            f"the replay buffer was saved with n_envs={buffer.n_envs}, but the model has n_envs={n_envs}: give the model "
+            f"{buffer.n_envs} environments, or start with an empty replay buffer"
+        )
+    comparable = knowledge.compares_like(buffer.knowledge)
+    knowledge.adopt(buffer.knowledge)
+    # the learner holds on to the model's own
+    buffer.knowledge, buffer.expert_rewards = knowledge, expert_rewards
+    if not comparable:
+        buffer.match_again()

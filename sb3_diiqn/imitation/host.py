@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch as th
 from gymnasium import spaces
-from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.preprocessing import get_obs_shape
@@ -17,23 +16,25 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_diiqn.common.batch import Batch, TDOutput
-from sb3_diiqn.common.compatibility import NStepReplayBuffer, is_of_the_hosts, with_fused_optimizer
+from sb3_diiqn.common.compatibility import is_of_the_hosts, with_fused_optimizer
+from sb3_diiqn.common.finite import require_finite
 from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.prepared_learning import PreparedLearning
 from sb3_diiqn.common.terminal_observations import kept_terminal_observations, with_terminal_observations
 from sb3_diiqn.common.usable_spaces import refuse_unusable_spaces
 from sb3_diiqn.common.wrappers import refuse_wrong_order
-from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
+from sb3_diiqn.exceptions import DIIQNError
 from sb3_diiqn.expert import ExpertObservations, Observations
+from sb3_diiqn.expert.given import ExpertData, index_path, paths_of
 from sb3_diiqn.exploration import MatchingGuide
-from sb3_diiqn.imitation.buffers import EXPERT_BUFFERS, ExpertMatchingMixin
+from sb3_diiqn.imitation.buffers import ExpertMatchingMixin, complete_restored
 from sb3_diiqn.imitation.callbacks import with_confidence_callback
 from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, Habits, ImitationConfig, states_repeat
 from sb3_diiqn.imitation.learner import Learner, LearnerState
-from sb3_diiqn.expert.given import ExpertData, index_path, paths_of
 from sb3_diiqn.imitation.persistence import ExpertMemory
+from sb3_diiqn.imitation.setup import make_expert_buffer, refuse_impossible_combinations
 from sb3_diiqn.inference import ExpertKnowledge
-from sb3_diiqn.inference.settings import Seed, require
+from sb3_diiqn.inference.settings import Seed
 
 #: Prefix of the auxiliary networks' names among a model's parameters.
 PREFIX = "imitation."
@@ -58,7 +59,8 @@ class ImplicitImitation(PreparedLearning):
         # of DQN and QRDQN, not of all off-policy algorithms
         exploration_rate: float
         max_grad_norm: Any
-        n_steps: int
+        # an argument of our own
+        expert_rewards: Any
 
     def _set_imitation_arguments(self, expert_data: ExpertData, **arguments: Any) -> None:
         """
@@ -94,7 +96,8 @@ class ImplicitImitation(PreparedLearning):
     @property
     def stored_space(self) -> spaces.Space[Any]:
         """The space of the observations in the replay buffer: the environment's, before ``VecNormalize`` if there is one."""
-        return self._expert_memory.stored_space or self.observation_space
+        stored = self._expert_memory.stored_space
+        return self.observation_space if stored is None else stored
 
     # --- setting up -------------------------------------------------------------------------------------------------
 
@@ -107,53 +110,15 @@ class ImplicitImitation(PreparedLearning):
             return
         habits = self.where_states_repeat if states_repeat(self._expert) else self.where_states_vary
         config = config.completed(habits)
-        self._refuse_impossible_combinations(config)
+        refuse_impossible_combinations(self, config, self._expert)
         users_class, users_kwargs = self.replay_buffer_class, self.policy_kwargs
         # the host builds a buffer only where there is none
-        self.replay_buffer = self._make_expert_buffer(config, self._expert)
+        knowledge = self._make_knowledge(config, self._expert)
+        self.replay_buffer = make_expert_buffer(self, knowledge, config.expert_rewards)
         self.policy_kwargs = with_fused_optimizer(users_kwargs, self.policy_class)
         super()._setup_model()
         self.replay_buffer_class, self.policy_kwargs = users_class, users_kwargs
-        self.learner = Learner(self, config, habits, self.matching_guide, self._learner_state)
-
-    def _refuse_impossible_combinations(self, config: ImitationConfig) -> None:
-        if config.expert_rewards == "recorded" and self._expert is not None and self._expert.rewards is None:
-            raise ConfigurationError("expert_rewards='recorded': the expert data has no rewards; use 'none'")
-        if self.optimize_memory_usage or self.replay_buffer_kwargs.get("optimize_memory_usage"):
-            raise ConfigurationError("optimize_memory_usage=True does not work with expert data: leave it False")
-        if self.replay_buffer_class is not None and self.replay_buffer_class not in EXPERT_BUFFERS:
-            raise ConfigurationError(
-                f"replay_buffer_class={self.replay_buffer_class.__name__}: expert data needs a replay buffer of its own; "
-                "leave replay_buffer_class=None, or expert_data=None"
-            )
-        if self._own_n_steps() > 1 and isinstance(self.observation_space, spaces.Dict):
-            raise ConfigurationError(f"n_steps={self.n_steps}: Dict observations have no n-step returns; use n_steps=1")
-        alone = self.batch_size == 1 and config.inference != "nearest"
-        require(not alone, "batch_size", self.batch_size, "at least 2 with a network as inference, which normalises batches")
-
-    def _own_n_steps(self) -> int:
-        """Return the steps of the n-step return; a replay buffer class that the user chose has its own arguments for them."""
-        return int(getattr(self, "n_steps", 1)) if self.replay_buffer_class is None else 1
-
-    def _make_expert_buffer(self, config: ImitationConfig, expert: ExpertObservations) -> ReplayBuffer:
-        chosen, arguments = self.replay_buffer_class, dict(self.replay_buffer_kwargs)
-        if self._own_n_steps() > 1:
-            chosen = NStepReplayBuffer
-            arguments.update(n_steps=self.n_steps, gamma=self.gamma)
-        elif chosen is None:
-            chosen = DictReplayBuffer if isinstance(self.observation_space, spaces.Dict) else ReplayBuffer
-        buffer_class: Any = EXPERT_BUFFERS[chosen]
-        buffer: ReplayBuffer = buffer_class(
-            self.buffer_size,
-            self.stored_space,
-            self.action_space,
-            device=self.device,
-            n_envs=self.n_envs,
-            knowledge=self._make_knowledge(config, expert),
-            expert_rewards=config.expert_rewards,
-            **arguments,
-        )
-        return buffer
+        self.learner = Learner(self, knowledge, config, habits, self.matching_guide, self._learner_state)
 
     def _make_knowledge(self, config: ImitationConfig, expert: ExpertObservations) -> ExpertKnowledge:
         cache = index_path(self.expert_data, expert.content_hash)
@@ -218,6 +183,7 @@ class ImplicitImitation(PreparedLearning):
         elif self.env is not None:
             # set_env may have come with other wrappers
             refuse_wrong_order(self.env)
+        self._accept_replay_buffer()
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if self.learner is not None:
@@ -238,7 +204,11 @@ class ImplicitImitation(PreparedLearning):
         # where the host resets the environments, in the middle of episodes
         if exploration is not None and (reset_num_timesteps or self._last_obs is None):
             exploration.restart()
-        return super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        prepared = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        if self.learner is not None:
+            # the guide already acts on them
+            require_finite(self.num_timesteps, self._last_obs if self._vec_normalize_env is None else self._last_original_obs)
+        return prepared
 
     def collect_rollouts(self, *args: Any, **kwargs: Any) -> Any:
         """Collect experience as the host does, and keep what it stores of it exact."""
@@ -289,14 +259,18 @@ class ImplicitImitation(PreparedLearning):
     def _store_transition(
         self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: np.ndarray, dones: np.ndarray, infos: Any
     ) -> None:
-        if self.learner is None or self._vec_normalize_env is None:
+        normalizer = self._vec_normalize_env
+        rewards = reward if normalizer is None else normalizer.get_original_reward()
+        if self.learner is not None:
+            shown = new_obs if normalizer is None else normalizer.get_original_obs()
+            require_finite(self.num_timesteps, shown, rewards, infos)
+        if self.learner is None or normalizer is None:
             super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         else:
             self._store_as_shown(replay_buffer, buffer_action, new_obs, dones, infos)
         exploration = None if self.learner is None else self.learner.exploration
         if exploration is not None:
             replay_buffer.note_guided(exploration.has_chosen)
-            rewards = reward if self._vec_normalize_env is None else self._vec_normalize_env.get_original_reward()
             cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
             # in a second training the agent acts at random at first, too
             has_learned = self._n_updates > 0 and self.num_timesteps >= self.learning_starts
@@ -363,35 +337,42 @@ class ImplicitImitation(PreparedLearning):
             # in a loaded model, one that the file does not have
             self._learner_state.n_updates = 0
 
+    def save_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase) -> None:
+        """
+        Save the replay buffer with what was learned about the expert, but without the expert data.
+
+        :param path: file to write, see Stable-Baselines3
+        """
+        own: Any = self.replay_buffer
+        if isinstance(own, ExpertMatchingMixin):
+            self.replay_buffer = own.for_file()
+        try:
+            super().save_replay_buffer(path)
+        finally:
+            self.replay_buffer = own
+
     def load_replay_buffer(self, path: str | pathlib.Path | io.BufferedIOBase, truncate_last_traj: bool = True) -> None:
         """
         Load a replay buffer, and with it what was learned about the expert.
 
         :param path: file that ``save_replay_buffer`` wrote
         :param truncate_last_traj: see Stable-Baselines3
+        :raises ConfigurationError: if it was saved with another number of environments
         :raises ExpertDataError: if it was saved with other expert data than the model has, or one of the two has none
         """
         own = self.replay_buffer
         super().load_replay_buffer(path, truncate_last_traj)
         try:
-            self._complete_restored_buffer(own)
-        except ExpertDataError:
+            self._accept_replay_buffer()
+        except DIIQNError:
             self.replay_buffer = own
             raise
 
-    def _complete_restored_buffer(self, own: Any) -> None:
-        restored: Any = self.replay_buffer
-        if isinstance(own, ExpertMatchingMixin) and isinstance(restored, ExpertMatchingMixin):
-            knowledge = own.knowledge
-            comparable = knowledge.compares_like(restored.knowledge)
-            knowledge.adopt(restored.knowledge)
-            # the learner holds on to its own
-            restored.knowledge, restored.expert_rewards = knowledge, own.expert_rewards
-            if not comparable:
-                restored.match_again()
-            if self.learner is not None and self.learner.exploration is not None:
-                self.learner.exploration.restart()
-        elif isinstance(own, ExpertMatchingMixin):
-            raise ExpertDataError("the replay buffer was saved without expert data: load it into a model without, too")
-        elif isinstance(restored, ExpertMatchingMixin):
-            raise ExpertDataError("the replay buffer was saved with expert data: give the model the same, expert_data=...")
+    def _accept_replay_buffer(self) -> None:
+        """Check and complete a replay buffer that has taken the place of the model's own, whether loaded or assigned."""
+        own = None if self.learner is None else self.learner.knowledge
+        if self.knowledge is own:
+            return
+        complete_restored(self.replay_buffer, own, self.n_envs, self.expert_rewards)
+        if self.learner is not None and self.learner.exploration is not None:
+            self.learner.exploration.restart()

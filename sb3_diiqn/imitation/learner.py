@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_diiqn.common.batch import Batch, TDOutput, Transitions, make_batch
@@ -61,10 +62,14 @@ class Host(Protocol):
     n_envs: int
     batch_size: int
     observation_space: Any
-    stored_space: Any
     action_space: Any
     replay_buffer: Any
     _vec_normalize_env: VecNormalize | None
+
+    @property
+    def stored_space(self) -> spaces.Space[Any]:
+        """The space of observations as the replay buffer stores them."""
+        ...
 
     def td_losses(self, batch: Batch) -> TDOutput:
         """
@@ -95,7 +100,8 @@ class Learner:
     """
     Learns from the expert for a host.
 
-    :param host: an algorithm of Stable-Baselines3, which has a replay buffer that knows the expert data
+    :param host: an algorithm of Stable-Baselines3 with a replay buffer that matches with the expert data
+    :param knowledge: the expert data, and the tables of what was inferred from single transitions; that of the replay buffer
     :param config: what the user asks for, completed
     :param habits: what depends on the expert data
     :param matching_guide: the guide that follows matching transitions
@@ -112,12 +118,14 @@ class Learner:
     def __init__(
         self,
         host: Host,
+        knowledge: ExpertKnowledge,
         config: ImitationConfig,
         habits: Habits,
         matching_guide: type[MatchingGuide],
         state: LearnerState,
     ) -> None:
         self.host = host
+        self.knowledge = knowledge
         self.config = config
         self.habits = habits
         self.state = state
@@ -196,12 +204,6 @@ class Learner:
             self.metric.learn(buffer, self.host.batch_size)
 
     # --- what is known ----------------------------------------------------------------------------------------------
-
-    @property
-    def knowledge(self) -> ExpertKnowledge:
-        """The expert data, and the tables of what was inferred from single transitions."""
-        knowledge: ExpertKnowledge = self.host.replay_buffer.knowledge
-        return knowledge
 
     @property
     def networks(self) -> dict[str, ObservationNetwork]:

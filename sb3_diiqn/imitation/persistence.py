@@ -96,7 +96,9 @@ class ExpertMemory:
             own_space = env.unwrapped.observation_space
             # kept for a model that is loaded without an environment
             self.n_stack, self.stored_space = count_stacked_frames(env), find_stored_space(env)
-        adapted = data.adapted_to(self.stored_space or space, n_stack=self.n_stack, own_space=own_space)
+        adapted = data.adapted_to(
+            space if self.stored_space is None else self.stored_space, n_stack=self.n_stack, own_space=own_space
+        )
         if env is not None and self.n_stack is None and _size(adapted) != _size(data):
             warnings.warn(
                 "consecutive frames of the expert data were stacked, to look as the environment's observations do, but it has "
@@ -109,4 +111,3 @@ class ExpertMemory:
 
 def _size(data: ExpertObservations) -> int:
     return sum(array[0].size for array in arrays_of(data.observations).values())
-

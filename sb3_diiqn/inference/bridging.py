@@ -39,6 +39,7 @@ class BridgingKnowledge(ExpertKnowledge):
     """
 
     _tables = (*ExpertKnowledge._tables, "tried", "bridges", "feasibility", "_bridged")
+    _not_in_files = (*ExpertKnowledge._not_in_files, "bridging", "_search", "_expected", "_ended")
 
     def __init__(
         self,
@@ -188,12 +189,6 @@ class BridgingKnowledge(ExpertKnowledge):
         # what the next step must begin with if it goes on from the last one, encoded, and whether that ended an episode
         self._expected: np.ndarray | None = None
         self._ended = np.ones(self.n_envs, dtype=bool)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        for name in ("bridging", "_search", "_expected", "_ended"):
-            del state[name]
-        return state
 
     @property
     def _inference_radius(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,7 +75,7 @@ class ExpertKnowledge:
     """
     Infers the expert's actions from the agent's transitions, matches states, and judges how far to trust the result.
 
-    What is learned are tables with one entry per expert transition. They are pickled; the expert data itself is not.
+    What is learned are tables with one entry per expert transition. They go into files, the expert data itself does not.
 
     :param expert: the expert data, as the environment's observation space has them
     :param observation_space: the environment's observation space
@@ -85,6 +86,8 @@ class ExpertKnowledge:
 
     #: what observing agent transitions tells, and is adopted from restored knowledge
     _tables: tuple[str, ...] = ("inferred", "ends")
+    # static, large, and the user's own
+    _not_in_files: tuple[str, ...] = ("expert", "matcher", "settings", "_steps_left")
     # made when asked for
     _steps_left: np.ndarray | None
 
@@ -266,6 +269,13 @@ class ExpertKnowledge:
             statistics["inference_error"] = float(np.median(self.inferred.error[inferred]))
         return statistics
 
+    def for_file(self) -> ExpertKnowledge:
+        """Return a shallow copy with the tables alone, which :meth:`adopt` completes again."""
+        tables = copy.copy(self)
+        for name in self._not_in_files:
+            delattr(tables, name)
+        return tables
+
     def compares_like(self, restored: ExpertKnowledge) -> bool:
         """
         Tell whether what another one has inferred and matched holds by this one's distance and settings, too.
@@ -313,13 +323,6 @@ class ExpertKnowledge:
         #: what it depends on, beside the distance, which transitions match
         self.matching = (self.settings.similarity_threshold, self.settings.n_neighbors)
         self._steps_left = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        # static, large, and the user's own
-        for name in ("expert", "matcher", "settings", "_steps_left"):
-            del state[name]
-        return state
 
     @property
     def _match_radius(self) -> float:

@@ -1,8 +1,8 @@
-"""rl-zoo's command line with DIIQN and HADIIQN: ``python -m sb3_diiqn.zoo train|enjoy|record_video|plot|expert``.
+"""rl-zoo's command line with DIIQN and HADIIQN: ``python -m sb3_diiqn.zoo train|enjoy|record_video|plot|expert|export-dqn``.
 
-All options but those of ``expert`` are rl-zoo's own and are handed through. Two things differ in ``train``: without
-``--conf-file`` the package's configuration is used where it has an entry, and ``--search-space own`` tunes only what DQN does
-not have.
+All options but those of ``expert`` and ``export-dqn`` are rl-zoo's own and are handed through. Two things differ in ``train``:
+without ``--conf-file`` the package's configuration is used where it has an entry, and ``--search-space own`` tunes only what
+DQN does not have.
 """
 
 from __future__ import annotations
@@ -107,6 +107,12 @@ def _expert(arguments: list[str]) -> None:
     expert(arguments)
 
 
+def _export_dqn(arguments: list[str]) -> None:
+    from sb3_diiqn.zoo.export import main as export  # noqa: PLC0415
+
+    export(arguments)
+
+
 def _call(function: Callable[[], object], command: str, arguments: list[str]) -> None:
     """Call a function of rl-zoo, which reads the command line of the process."""
     sys.argv = [f"sb3-diiqn {command}", *arguments]
@@ -119,6 +125,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "record_video": _record_video,
     "plot": _plot,
     "expert": _expert,
+    "export-dqn": _export_dqn,
 }
 
 if __name__ == "__main__":

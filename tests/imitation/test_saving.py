@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecFrameStack
 
 from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
-from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
+from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.imitation.action_inference import NearestInference
 from tests.helpers import LENGTH, TINY, right_walks, walk
 from tests.imitation.conftest import env, make, saved
@@ -303,6 +303,29 @@ def test_a_buffer_from_a_model_with_data_and_one_without_are_not_mixed(tmp_path:
     with pytest.raises(ExpertDataError, match=fragment):
         model.load_replay_buffer(tmp_path / "buffer")
     assert model.replay_buffer is own
+
+
+@pytest.mark.parametrize(("saved_by", "loaded_by"), [(1, 2), (4, 1)])
+def test_a_buffer_of_another_number_of_environments_is_refused_at_once(tmp_path: Path, saved_by: int, loaded_by: int) -> None:
+    make(right_walks(), n_envs=saved_by).learn(40).save_replay_buffer(tmp_path / "buffer")
+    model = make(right_walks(), n_envs=loaded_by).learn(40)
+    own = model.replay_buffer
+    with pytest.raises(ConfigurationError, match=f"n_envs={saved_by}, but the model has n_envs={loaded_by}"):
+        model.load_replay_buffer(tmp_path / "buffer")
+    assert model.replay_buffer is own
+    model.learn(20, reset_num_timesteps=False)
+
+
+def test_saving_the_buffer_leaves_it_as_it_is(tmp_path: Path) -> None:
+    model = make(right_walks()).learn(40)
+    own = model.replay_buffer
+    model.save_replay_buffer(tmp_path / "buffer")
+    assert model.replay_buffer is own
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        model.save_replay_buffer(tmp_path / "file" / "buffer")
+    assert model.replay_buffer is own
+    model.learn(20, reset_num_timesteps=False)
 
 
 def test_a_loaded_buffer_has_the_models_own_parameters(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_a_bridge_that_fails_is_dropped_and_can_be_found_again() -> None:
 def restored(knowledge: BridgingKnowledge, **settings: Any) -> BridgingKnowledge:
     """Knowledge as a model has it that was made anew, with settings of its own, and then given a saved replay buffer."""
     fresh = knowledge_of(knowledge.expert, n_envs=knowledge.n_envs, **settings)
-    fresh.adopt(pickle.loads(pickle.dumps(knowledge)))
+    fresh.adopt(pickle.loads(pickle.dumps(knowledge.for_file())))
     return fresh
 
 
@@ -323,13 +323,13 @@ def test_restored_knowledge_has_all_tables_and_goes_on(generator: np.random.Gene
     assert_equals_the_loops(again, streams, slow_absolute(10.0))
 
 
-def test_the_pickle_has_neither_expert_data_nor_search() -> None:
+def test_the_file_has_neither_expert_data_nor_search() -> None:
     large = ExpertObservations.from_trajectories([np.random.default_rng(0).random((3, 100_000)).astype(np.float32)])
     knowledge = knowledge_of(large, spaces.Box(0, 1, (100_000,)))
     copies = np.zeros((50, 100_000), dtype=np.float32)
     nothing = np.zeros(50)
     knowledge.observe(AgentTransitions(copies, copies, nothing.astype(int), nothing, nothing, nothing))
-    assert len(pickle.dumps(knowledge)) < 10_000
+    assert len(pickle.dumps(knowledge.for_file())) < 10_000
 
 
 def test_restored_knowledge_follows_the_settings_of_the_model() -> None:
@@ -356,16 +356,16 @@ def test_bridges_of_another_length_are_refused() -> None:
 def test_knowledge_about_other_data_is_refused() -> None:
     own, other = knowledge_of(trajectories([1, 3])), knowledge_of(trajectories([1, 4]))
     with pytest.raises(ExpertDataError, match=f"{other.content_hash[:12]}.*{own.content_hash[:12]}"):
-        own.adopt(pickle.loads(pickle.dumps(other)))
+        own.adopt(pickle.loads(pickle.dumps(other.for_file())))
 
 
 def test_knowledge_without_bridges_is_refused() -> None:
     plain = ExpertKnowledge(trajectories([1, 3]), LINE, InferenceSettings(), 0)
     with pytest.raises(ExpertDataError, match="another algorithm"):
-        knowledge_of(trajectories([1, 3])).adopt(pickle.loads(pickle.dumps(plain)))
+        knowledge_of(trajectories([1, 3])).adopt(pickle.loads(pickle.dumps(plain.for_file())))
 
 
 def test_knowledge_with_bridges_is_refused_where_there_are_none() -> None:
     plain = ExpertKnowledge(trajectories([1, 3]), LINE, InferenceSettings(), 0)
     with pytest.raises(ExpertDataError):
-        plain.adopt(pickle.loads(pickle.dumps(with_a_bridge())))
+        plain.adopt(pickle.loads(pickle.dumps(with_a_bridge().for_file())))

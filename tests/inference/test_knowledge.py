@@ -344,7 +344,7 @@ def test_a_users_own_distance_is_called_for_arrays_and_not_for_every_pair() -> N
 # --- pickling -------------------------------------------------------------------------------------------------------------
 
 
-def test_pickled_knowledge_goes_on_where_it_was_once_it_has_its_data_again() -> None:
+def test_knowledge_from_a_file_goes_on_where_it_was_once_it_has_its_data_again() -> None:
     generator = np.random.default_rng(3)
     expert, agent = round_trips(generator), wandering(generator, 40)
     parameters = InferenceSettings(similarity_threshold=0.3, max_inference_error=0.4)
@@ -353,7 +353,7 @@ def test_pickled_knowledge_goes_on_where_it_was_once_it_has_its_data_again() -> 
     original.count_training(np.array([0, 0, 1]))
 
     fresh = ExpertKnowledge(expert, GRID, InferenceSettings(similarity_threshold=0.3, max_inference_error=0.4), seed=9)
-    fresh.adopt(pickle.loads(pickle.dumps(original)))
+    fresh.adopt(pickle.loads(pickle.dumps(original.for_file())))
 
     assert tables_of(fresh) == tables_of(original)
     assert fresh.training_count.tolist() == original.training_count.tolist()
@@ -362,10 +362,10 @@ def test_pickled_knowledge_goes_on_where_it_was_once_it_has_its_data_again() -> 
     assert tables_of(fresh) == tables_of(original)
 
 
-def test_the_pickle_has_neither_expert_data_nor_search_index() -> None:
+def test_the_file_has_neither_expert_data_nor_search_index() -> None:
     many = ExpertObservations.from_trajectories([np.random.default_rng(0).random((3, 100_000)).astype(np.float32)])
     knowledge = ExpertKnowledge(many, spaces.Box(0, 1, (100_000,)), InferenceSettings(), seed=0)
-    pickled = pickle.dumps(knowledge)
+    pickled = pickle.dumps(knowledge.for_file())
     assert len(pickled) < 10_000
     assert not {"expert", "matcher", "settings"} & set(vars(pickle.loads(pickled)))
 
@@ -373,7 +373,7 @@ def test_the_pickle_has_neither_expert_data_nor_search_index() -> None:
 def test_knowledge_about_other_data_is_refused() -> None:
     own, other = line([1, 2, 3]), line([1, 2, 4])
     with pytest.raises(ExpertDataError, match=f"{other.content_hash[:12]}.*{own.content_hash[:12]}"):
-        own.adopt(pickle.loads(pickle.dumps(other)))
+        own.adopt(pickle.loads(pickle.dumps(other.for_file())))
 
 
 def test_an_unknown_metric_is_refused_at_once() -> None:

@@ -15,8 +15,8 @@ from sb3_diiqn.common.prepared_learning import PreparedLearning
 from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.exceptions import ConfigurationError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
-from sb3_diiqn.imitation.buffers import to_tensors
 from sb3_diiqn.expert.given import ExpertData, load_expert
+from sb3_diiqn.imitation.buffers import to_tensors
 
 
 class ExpertDQN(PreparedLearning, DQN):

@@ -31,7 +31,6 @@ from sb3_diiqn.common.batch import Transitions, with_further
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.networks.inverse_dynamics import InverseDynamics
 
 

@@ -41,7 +41,6 @@ from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.expert.types import count_observations
-from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.networks.inverse_dynamics import TransitionClassifier
 
 Weighting = Literal["binary", "exponential"]
