@@ -93,6 +93,8 @@ def make_model(expert: ExpertObservations, n_envs: int = 1, matching: dict[str, 
         **{"buffer_size": 10 * n_envs, "max_grad_norm": 1e9, **PAPER, **arguments},
     )
     model.set_logger(Logger(None, []))
+    # whatever the rewards are, only what matches is learned from
+    model.learner.losses = [model.learner.confidence_loss]  # type: ignore[union-attr]
     return model
 
 

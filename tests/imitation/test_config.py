@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import spaces
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sb3_diiqn import DIIQN, HADIIQN, PAPER, ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError
@@ -187,6 +189,14 @@ def test_a_state_of_a_dict_is_all_of_its_parts() -> None:
 
     assert states_repeat(expert(4))
     assert not states_repeat(expert(3)), "though each row, and each column, was seen twelve times"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=60))
+def test_states_repeat_as_a_set_counts_them(pairs: list[tuple[int, int]]) -> None:
+    space = spaces.Dict({"row": spaces.Discrete(3), "column": spaces.Discrete(3)})
+    rows, columns = np.array(pairs).T
+    expert = ExpertObservations.from_trajectories([{"row": rows, "column": columns}]).adapted_to(space)
+    assert states_repeat(expert) == (len(pairs) >= FEWEST_VISITS * len(set(pairs)))
 
 
 def test_auto_is_what_the_habits_say() -> None:

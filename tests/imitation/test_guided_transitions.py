@@ -92,7 +92,7 @@ def test_its_loss_is_added_to_that_of_the_expert() -> None:
     q_values = model.q_net(agent.observations)
     falls_short = (0.8 + q_values[:, RIGHT] - q_values[:, LEFT]).relu()
     assert guided.any()
-    assert losses[1] - losses[0] == pytest.approx(2.0 * float((guided * falls_short).mean()), rel=1e-4)
+    assert losses[1] - losses[0] == pytest.approx(2.0 * float((guided * falls_short).mean().detach()), rel=1e-4)
 
 
 def test_the_guide_is_imitated_where_nothing_is_paid() -> None:

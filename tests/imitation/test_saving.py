@@ -259,6 +259,7 @@ def test_tables_and_matches_survive_to_the_bit(tmp_path: Path, data_file: Path, 
     loaded.load_replay_buffer(tmp_path / "buffer")
     assert tables(loaded) == tables(model)
     assert same_weights(loaded, model)
+    assert learner_of(loaded).confidence_loss.knowledge is loaded.knowledge, "all parts go on with the same one"
     # both go on alike: the generator of the draws was kept, too
     for one in (model, loaded):
         one.replay_buffer.add(*[np.stack([walk([2])[0]] * 2)] * 2, np.zeros(2), np.zeros(2), np.zeros(2), [{}, {}])
