@@ -24,6 +24,8 @@ from sb3_diiqn.common.margin import (
 )
 from sb3_diiqn.common.observation_network import ObservationNetwork, network_of, with_fitting_networks
 from sb3_diiqn.common.priorities import TransitionPriorities
+from sb3_diiqn.common.running_means import RunningMeans
+from sb3_diiqn.common.statistics import network_statistics
 from sb3_diiqn.common.transitions import Transitions
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
@@ -120,6 +122,7 @@ class ExpertDemonstration(ExpertSide):
         self._demonstration_generator = np.random.default_rng(self._seed(3))
         self._demonstrations: list[DemonstrationSamples] = []
         self._automatic_margin = AutomaticMargin(self.margin_factor)
+        self._losses = RunningMeans()
         # also for a loaded model without its expert data: the file has the networks' parameters
         if self._expert_content_hash is None:
             return
@@ -152,7 +155,7 @@ class ExpertDemonstration(ExpertSide):
         return matching if self.guide == "matching" else CloneOrMatchingFollower(clone, matching)
 
     def _excluded_save_params(self) -> list[str]:
-        own = ["_demonstration_generator", "_demonstrations", "_automatic_margin", "_priorities"]
+        own = ["_demonstration_generator", "_demonstrations", "_automatic_margin", "_losses", "_priorities"]
         return [*super()._excluded_save_params(), *own]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
@@ -276,7 +279,9 @@ class ExpertDemonstration(ExpertSide):
         if self._priorities is not None:
             shortfalls = losses.detach() / max(self._current_margin(), TINY)
             self._priorities.note(samples.indices, samples.confidence.cpu().numpy(), shortfalls.cpu().numpy())
-        return self._margin_loss(samples.confidence * losses)
+        losses = samples.confidence * losses
+        self._losses.add("imitation_loss", losses.mean())
+        return self._margin_loss(losses)
 
     def _guide_loss(self, actions: th.Tensor, guided: th.Tensor, q_values: th.Tensor) -> th.Tensor:
         """
@@ -310,12 +315,21 @@ class ExpertDemonstration(ExpertSide):
 
     def _let_networks_learn(self) -> None:
         if self.inverse_dynamics is not None:
-            self.inverse_dynamics.learn(*self.replay_buffer.drawn_steps(self._vec_normalize_env))
+            loss = self.inverse_dynamics.learn(*self.replay_buffer.drawn_steps(self._vec_normalize_env))
+            self._losses.add("inverse_dynamics_loss", loss)
         if self.cloned_policy is not None:
             indices = self._random_transitions(self.clone_batch_size)
             observations, next_observations = self._expert_tensors(indices)
             probabilities = self._action_probabilities(indices, observations, next_observations)
-            self.cloned_policy.learn(observations, th.as_tensor(probabilities, dtype=th.float32, device=self.device))
+            targets = th.as_tensor(probabilities, dtype=th.float32, device=self.device)
+            self._losses.add("clone_loss", self.cloned_policy.learn(observations, targets))
+
+    def _demonstration_statistics(self) -> dict[str, float]:
+        """Summarise what the networks know, losses since the last call, and how much the imitation counts now."""
+        statistics = self._losses.take() | network_statistics(self)
+        if self.margin_weight > 0:
+            statistics |= {"imitation_weight": self._demonstration_weight(), "imitation_margin": self._current_margin()}
+        return statistics
 
     def clone_probabilities(self, observations: Observations) -> np.ndarray | None:
         """

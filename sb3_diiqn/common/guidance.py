@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sb3_diiqn.common.guidance_statistics import GuidanceStatistics
 from sb3_diiqn.common.leading import LedEpisodes
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
@@ -136,6 +137,7 @@ class ExpertGuidance:
         self.share = settings.guidance_share
         self.length = settings.guidance_length
         self._generator = np.random.default_rng(seed)
+        self._statistics = GuidanceStatistics(n_envs)
         self._guided = np.zeros(n_envs, dtype=bool)
         #: in which environments the last action was the follower's, shape (n_envs,), bool
         self.has_chosen = np.zeros(n_envs, dtype=bool)
@@ -147,6 +149,7 @@ class ExpertGuidance:
         self.has_chosen = np.zeros_like(self._guided)
         self._episode_start = np.ones_like(self._guided)
         self.follower.release(self._episode_start)
+        self._statistics.restart()
         if self.leading is not None:
             self.leading.restart()
 
@@ -186,6 +189,10 @@ class ExpertGuidance:
         actions[environments] = np.where(guided == NO_ACTION, tried, guided)
         return actions
 
+    def led(self) -> np.ndarray:
+        """Tell in which environments the guide leads the episode, shape (n_envs,)."""
+        return np.zeros_like(self._guided) if self.leading is None else self.leading.led
+
     def greedy(self) -> np.ndarray:
         """Tell in which environments the agent is to act greedily, shape (n_envs,)."""
         return np.zeros_like(self._guided) if self.leading is None else self.leading.greedy
@@ -202,6 +209,9 @@ class ExpertGuidance:
         :param cut: whether each episode was cut by a time limit, shape (n_envs,), bool; None for none
         """
         self._episode_start = np.asarray(dones, dtype=bool)
+        self._statistics.note_step(
+            self.has_chosen, self._guided, self.led(), self.greedy(), rewards, self._episode_start, has_learned
+        )
         if self.leading is not None:
             # a stretch that goes on would lead on where the episode has just been handed over
             self._guided &= ~self.leading.note(rewards, self._episode_start, has_learned, cut)
@@ -217,8 +227,16 @@ class ExpertGuidance:
         return self.leading.returns.guide_is_clearly_better()
 
     def statistics(self) -> dict[str, float]:
-        """Summarise how guide and agent compare; nothing if no episodes are led."""
-        return {} if self.leading is None else self.leading.returns.statistics()
+        """
+        Summarise what the guide does, since the last call, and how guide and agent compare.
+
+        See :meth:`GuidanceStatistics.take`. Nothing is said of guide episodes if there are to be none.
+        """
+        statistics = self._statistics.take()
+        if self.leading is None:
+            statistics.pop("guide_episodes", None)
+            return statistics
+        return statistics | self.leading.returns.statistics()
 
     def _draw_stretches(self, rate: float) -> None:
         """Make a step of the two-state process whose long-run share of guided steps is the rate."""

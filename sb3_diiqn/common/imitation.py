@@ -19,7 +19,9 @@ from sb3_diiqn.common.compatibility import is_of_the_hosts
 from sb3_diiqn.common.gradients import clip_gradients
 from sb3_diiqn.common.learned_metric import LearnedMetric
 from sb3_diiqn.common.prepared_learning import PreparedLearning
+from sb3_diiqn.common.statistics import in_use
 from sb3_diiqn.common.transitions import Batch, Learning, Transitions, batch_alone, batch_of, with_transitions
+from sb3_diiqn.common.units import UnitsCheck, UnitsComparison
 from sb3_diiqn.expert import Observations
 
 
@@ -37,15 +39,27 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
     max_grad_norm: Any
     num_timesteps: int
     policy: Any
+    verbose: int
     _last_obs: Any
     _last_original_obs: Any
     _n_updates: int
     _vec_normalize_env: VecNormalize | None
 
+    _units: UnitsCheck | None = None
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._units = None if self._expert is None else UnitsCheck(self._expert, self.observation_space)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_units"]
+
     # --- learning ---------------------------------------------------------------------------------------------------
 
     def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
         self._require_expert()
+        if self._expert is not None and self.verbose >= 1:
+            print(in_use(self))
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if self._expert is not None:
@@ -248,12 +262,35 @@ class ImplicitImitation(LearnedMetric, PreparedLearning):
             self.replay_buffer.match_pending(at_least)
 
     def expert_statistics(self) -> dict[str, float]:
-        """Summarise what was learned about the expert; the confidence since the last call. See :class:`ConfidenceCallback`."""
+        """
+        Summarise what was learned about the expert, and from it; means and fractions since the last call.
+
+        See :class:`~sb3_diiqn.common.callbacks.ConfidenceCallback` for the names. Numbers that could not be anything but 0 are
+        left out: beside a network only equal transitions tell an action, and of continuous observations there are none.
+        """
         if not isinstance(self.replay_buffer, ExpertMatchingMixin):
             return {}
-        return {
-            **self._confidence_statistics.take(),
-            **self.replay_buffer.knowledge.statistics(),
-            "matched": self.replay_buffer.matched_share(),
-            **({} if self._guidance is None else self._guidance.statistics()),
-        }
+        statistics = self._confidence_statistics.take() | self.replay_buffer.knowledge.statistics()
+        if self.inverse_dynamics is not None and statistics["inferred"] == 0:
+            statistics = {
+                name: value for name, value in statistics.items() if name not in {"confidence", "inferred", "trained"}
+            }
+        statistics["matched"] = self.replay_buffer.matched_share()
+        comparison = self.compare_units()
+        if comparison is not None:
+            statistics["range_overlap"] = comparison.range_overlap
+        guided = {} if self._guidance is None else self._guidance.statistics()
+        return statistics | self._demonstration_statistics() | guided
+
+    def compare_units(self) -> UnitsComparison | None:
+        """Compare the ranges of expert and agent; None if too little is known, or the observations have no units."""
+        return None if self._units is None else self._units.compare(self.replay_buffer)
+
+    def check_units(self) -> None:
+        """Warn once, when enough is known, if the expert's observations seem to be in other units, or have no effect."""
+        if self._units is None or self.num_timesteps < self.learning_starts:
+            return
+        matches_only = self.inverse_dynamics is None
+        knowledge = self.replay_buffer.knowledge
+        in_use = max(self.replay_buffer.matched_share(), knowledge.statistics()["inferred"])
+        self._units.check(self.replay_buffer, in_use if matches_only else 1.0)

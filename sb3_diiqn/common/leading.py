@@ -68,8 +68,13 @@ class ComparedReturns:
         return self._guide_is_better is not None
 
     def statistics(self) -> dict[str, float]:
-        """Return the mean returns, as far as there are any, and how probable it is that the guide is better."""
-        returns = {"led_return": self.latest(led=True), "own_return": self.latest(led=False)}
+        """
+        Return the mean returns that are compared, as far as there are any, and how probable it is that the guide is better.
+
+        :return: ``guide_return``, of the latest episodes that the guide led; ``compared_return``, of those of the agent's own
+            that these are compared with; and ``guide_is_better``
+        """
+        returns = {"guide_return": self.latest(led=True), "compared_return": self.latest(led=False)}
         known = {name: float(np.mean(values)) for name, values in returns.items() if len(values)}
         return {**known, "guide_is_better": self.guide_is_better()}
 
