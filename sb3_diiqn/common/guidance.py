@@ -228,7 +228,7 @@ class ExpertGuidance:
 
     def statistics(self) -> dict[str, float]:
         """
-        Summarise what the guide does, since the last call, and how guide and agent compare.
+        Summarise what the guide has done since the last call, and how guide and agent compare.
 
         See :meth:`GuidanceStatistics.take`. Nothing is said of guide episodes if there are to be none.
         """

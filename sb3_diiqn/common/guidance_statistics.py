@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from sb3_diiqn.common.running_means import RunningMeans
@@ -9,13 +11,17 @@ from sb3_diiqn.common.running_means import RunningMeans
 
 class GuidanceStatistics:
     """
-    Fractions and returns since they were last taken, for the log only.
+    Fractions of steps and episodes, and returns, for the log only.
 
     :param n_envs: number of environments
     """
 
+    #: the mean return is that of so many of the agent's latest own episodes
+    window = 15
+
     def __init__(self, n_envs: int) -> None:
         self._means = RunningMeans()
+        self._own: deque[float] = deque(maxlen=self.window)
         self._return = np.zeros(n_envs)
         # of the episodes that are under way: whether the guide has led them, and whether the agent alone has played them
         self._led = np.zeros(n_envs, dtype=bool)
@@ -52,19 +58,19 @@ class GuidanceStatistics:
         self._alone &= ~(guided | led | greedy)
         if count and dones.any():
             self._means.add("guide_episodes", float(self._led[dones].sum()), int(dones.sum()))
-            own = dones & self._alone
-            self._means.add("own_return", float(self._return[own].sum()), int(own.sum()))
+            self._own.extend(self._return[dones & self._alone])
         self._begin(dones)
 
     def take(self) -> dict[str, float]:
         """
-        Return the means and start anew.
+        Return the fractions since the last time, and the mean return of the agent's latest own episodes.
 
         :return: ``guided_steps``, fraction of the steps with an action of the guide; ``guide_episodes``, fraction of the
-            episodes that the guide led, if only to their middle; ``own_return``, mean return of the episodes without a guided
-            step in which the agent explored. The last two only if there were such
+            episodes that the guide led, if only to their middle; ``own_return``, mean return of episodes without a guided step
+            in which the agent explored; only what there was
         """
-        return self._means.take()
+        own = {"own_return": float(np.mean(self._own))} if self._own else {}
+        return self._means.take() | own
 
     def _begin(self, where: np.ndarray) -> None:
         self._return[where] = 0.0

@@ -35,7 +35,15 @@ def test_fractions_and_the_agents_own_return() -> None:
         note(statistics, rewards=2.0, dones=step == 4)
     assert statistics.take() == {"guided_steps": 3 / 8, "guide_episodes": 1 / 2, "own_return": 10.0}
     note(statistics, rewards=7.0, dones=True)
-    assert statistics.take() == {"guided_steps": 0.0, "guide_episodes": 0.0, "own_return": 7.0}
+    assert statistics.take() == {"guided_steps": 0.0, "guide_episodes": 0.0, "own_return": 8.5}
+    assert statistics.take() == {"own_return": 8.5}, "the latest, whenever they were"
+
+
+def test_the_return_is_that_of_the_latest_fifteen() -> None:
+    statistics = GuidanceStatistics(1)
+    for episode in range(20):
+        note(statistics, rewards=float(episode), dones=True)
+    assert statistics.take()["own_return"] == np.mean(np.arange(5, 20))
 
 
 @pytest.mark.parametrize("what", ["guided", "led", "greedy"])
@@ -45,7 +53,7 @@ def test_one_step_that_was_not_the_agents_own_is_enough(what: str) -> None:
     note(statistics, dones=True)
     assert "own_return" not in statistics.take()
     note(statistics, dones=True)
-    assert statistics.take()["own_return"] == 1.0
+    assert statistics.take()["own_return"] == 1.0  # of the second alone
 
 
 def test_an_episode_that_was_handed_over_counts_as_the_guides() -> None:

@@ -52,7 +52,7 @@ def test_only_the_latest_episodes_count() -> None:
     for _ in range(15):
         returns.note(True, 2)
     assert returns.guide_is_better() == 1
-    assert returns.statistics() == {"led_return": 2, "own_return": 1, "guide_is_better": 1}
+    assert returns.statistics() == {"guide_return": 2, "compared_return": 1, "guide_is_better": 1}
 
 
 def test_a_bad_beginning_is_forgotten_and_the_guide_tried_again() -> None:
@@ -345,7 +345,7 @@ def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -
     learner = model(led_episodes=0.5)
     learner.learn(400)
     statistics = learner.expert_statistics()
-    assert {"led_return", "own_return", "guide_is_better"} <= statistics.keys()
+    assert {"guide_return", "compared_return", "guide_is_better", "guide_episodes"} <= statistics.keys()
     learner.save(tmp_path / "model")
     loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks())
     for led in (True, False):
@@ -367,7 +367,7 @@ def test_learning_notes_which_episodes_the_time_limit_cut(limit: int) -> None:
 def test_without_led_episodes_nothing_is_compared() -> None:
     learner = model(led_episodes=0.0)
     learner.learn(100)
-    assert "guide_is_better" not in learner.expert_statistics()
+    assert not {"guide_is_better", "guide_episodes", "guide_return"} & learner.expert_statistics().keys()
 
 
 def test_led_episodes_need_a_clone_but_no_stretches() -> None:

@@ -56,10 +56,10 @@ def episodes(env: gymnasium.Env[Any, Any], act: Callable[[Any], Any], n_steps: i
 @cache
 def task(name: str) -> tuple[spaces.Box, list[np.ndarray], list[np.ndarray]]:
     """The observation space, episodes of a good expert, and of a random agent."""
-    env: Any = Maze2D() if name == "maze" else gymnasium.make(name)
+    env: Any = Maze2D() if name == "maze" else gymnasium.make(name, max_episode_steps=200)
     expert: Any = MazeExpert(env, 0.0) if name == "maze" else EXPERTS[name]
     env.action_space.seed(0)
-    return env.observation_space, episodes(env, expert, 3000, 0), episodes(env, lambda _: env.action_space.sample(), 2600, 5)
+    return env.observation_space, episodes(env, expert, 2200, 0), episodes(env, lambda _: env.action_space.sample(), 2200, 5)
 
 
 def unbounded(space: Any) -> spaces.Box:
@@ -230,12 +230,12 @@ def test_it_is_said_once_and_when_enough_is_known() -> None:
     assert said(check, filled(space, agent)) == []
 
 
-def test_it_waits_for_five_episodes() -> None:
+def test_it_waits_for_eight_episodes() -> None:
     """Until then, little is known of where episodes begin."""
     check, space, agent = scaled_check()
     steps = np.concatenate(agent)
-    assert said(check, filled(space, [steps[:700]])) == []
-    assert len(said(check, filled(space, [steps[start : start + 140] for start in range(0, 700, 140)]))) == 1
+    assert said(check, filled(space, [steps[:704]])) == []
+    assert len(said(check, filled(space, [steps[start : start + 88] for start in range(0, 704, 88)]))) == 1
 
 
 def test_expert_data_without_any_effect() -> None:
@@ -245,7 +245,7 @@ def test_expert_data_without_any_effect() -> None:
     (message,) = said(UnitsCheck(data, space), buffer, in_use=0.0009)
     assert "no effect" in message and "similarity_threshold" in message and "dimension " in message
     space, expert, agent = task("maze")
-    (message,) = said(UnitsCheck(ExpertObservations.from_trajectories(expert), space), filled(space, agent), in_use=0.0)
+    (message,) = said(UnitsCheck(ExpertObservations.from_trajectories(expert), space), filled(space, agent * 3), in_use=0.0)
     assert "no effect" in message and "dimension" not in message
 
 
@@ -278,7 +278,7 @@ def warned(model: DIIQN, n_steps: int) -> list[str]:
 
 def learner(expert: list[np.ndarray], preset: str, **arguments: Any) -> DIIQN:
     data = ExpertObservations.from_trajectories(expert)
-    fixed = {"learning_starts": 1200, "train_freq": 1000, "seed": 0, "device": "cpu", "buffer_size": 5000}
+    fixed = {"learning_starts": 1200, "train_freq": 1000, "seed": 3, "device": "cpu", "buffer_size": 5000}
     return DIIQN("MlpPolicy", "CartPole-v1", expert_data=data, preset=preset, **fixed | arguments)
 
 
