@@ -89,9 +89,15 @@ def test_what_can_only_be_0_is_left_out() -> None:
 @pytest.mark.parametrize("n_envs", [1, 3])
 def test_accuracy_is_that_of_the_newest_transitions(n_envs: int) -> None:
     model = DIIQN(
-        "MlpPolicy", make_vec_env(LineEnv, n_envs), expert_data=right_walks(), learning_starts=20, seed=0, device="cpu"
+        "MlpPolicy",
+        make_vec_env(LineEnv, n_envs),
+        expert_data=right_walks(),
+        learning_starts=20,
+        buffer_size=900,
+        device="cpu",
     ).learn(600)
     buffer: Any = model.replay_buffer
+    buffer.actions[:] = np.random.default_rng(0).integers(2, size=buffer.actions.shape)
     steps = stored_steps(buffer)[-(128 // n_envs) :]
     # a network that always says "right", whatever it is asked
     model.inverse_dynamics.probabilities = lambda before, after: np.tile([0.0, 1.0], (len(before), 1))  # type: ignore
