@@ -8,6 +8,7 @@ from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.exploration.base import Guide
 from sb3_diiqn.exploration.selection import GuideEpisodes
+from sb3_diiqn.exploration.statistics import GuidanceStatistics
 from sb3_diiqn.inference import NO_ACTION
 from sb3_diiqn.inference.settings import Seed
 
@@ -45,6 +46,7 @@ class GuidedExploration:
         self.n_actions = n_actions
         self.episodes = episodes
         self._generator = np.random.default_rng(seed)
+        self._statistics = GuidanceStatistics(n_envs)
         self._guided = np.zeros(n_envs, dtype=bool)
         #: in which environments the last action was the guide's, shape (n_envs,), bool
         self.has_chosen = np.zeros(n_envs, dtype=bool)
@@ -56,6 +58,7 @@ class GuidedExploration:
         self.has_chosen = np.zeros_like(self._guided)
         self._episode_start = np.ones_like(self._guided)
         self.guide.release(self._episode_start)
+        self._statistics.restart()
         if self.episodes is not None:
             self.episodes.restart()
 
@@ -95,6 +98,10 @@ class GuidedExploration:
         actions[environments] = np.where(guided == NO_ACTION, tried, guided)
         return actions
 
+    def guides(self) -> np.ndarray:
+        """Tell in which environments the guide plays the episode, shape (n_envs,), bool."""
+        return np.zeros_like(self._guided) if self.episodes is None else self.episodes.guides
+
     def greedy(self) -> np.ndarray:
         """Tell in which environments the agent is to act greedily, shape (n_envs,), bool."""
         return np.zeros_like(self._guided) if self.episodes is None else self.episodes.greedy
@@ -111,12 +118,23 @@ class GuidedExploration:
         :param cut: whether each episode was cut by a time limit, shape (n_envs,), bool; None for none
         """
         self._episode_start = np.asarray(dones, dtype=bool)
+        self._statistics.note_step(
+            self.has_chosen, self._guided, self.guides(), self.greedy(), rewards, self._episode_start, has_learned
+        )
         if self.episodes is not None:
             self.episodes.note(rewards, self._episode_start, has_learned, cut)
 
     def statistics(self) -> dict[str, float]:
-        """Summarise how guide and agent compare; nothing if the guide plays no episodes."""
-        return {} if self.episodes is None else self.episodes.returns.statistics()
+        """
+        Summarise what the guide does, since the last call, and how guide and agent compare.
+
+        See :meth:`GuidanceStatistics.take`. Nothing is said of guide episodes if there are to be none.
+        """
+        statistics = self._statistics.take()
+        if self.episodes is None:
+            statistics.pop("guide_episodes", None)
+            return statistics
+        return statistics | self.episodes.returns.statistics()
 
     def _draw_stretches(self, rate: float) -> None:
         """Make a step of the two-state process whose long-run fraction of guided steps is the rate."""

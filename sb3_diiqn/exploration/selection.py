@@ -68,8 +68,13 @@ class ComparedReturns:
         return self._guide_is_better is not None
 
     def statistics(self) -> dict[str, float]:
-        """Return the mean returns, as far as there are any, and how probable it is that the guide is better."""
-        returns = {"guide_return": self.latest(by_guide=True), "own_return": self.latest(by_guide=False)}
+        """
+        Return the mean returns that are compared, as far as there are any, and how probable it is that the guide is better.
+
+        :return: ``guide_return``, of the latest guide episodes; ``compared_return``, of those of the agent's own that these
+            are compared with; and ``guide_is_better``
+        """
+        returns = {"guide_return": self.latest(by_guide=True), "compared_return": self.latest(by_guide=False)}
         known = {name: float(np.mean(values)) for name, values in returns.items() if len(values)}
         return {**known, "guide_is_better": self.guide_is_better()}
 

@@ -31,14 +31,16 @@ class ActionInference(ABC):
     #: the network that it learns with, if it has one; saved with the model
     network: ObservationNetwork | None = None
 
-    def learn(self, observations: TensorObservations, actions: th.Tensor, next_observations: TensorObservations) -> None:
+    def learn(self, observations: TensorObservations, actions: th.Tensor, next_observations: TensorObservations) -> float:
         """
-        Learn from a batch of the agent's single steps. By default, there is nothing to learn.
+        Learn from a batch of the agent's single steps; asked for only where there is a network.
 
         :param observations: s, shape (n, ``*observation_shape``)
         :param actions: a, shape (n, 1)
         :param next_observations: s', shape (n, ``*observation_shape``)
+        :return: the loss
         """
+        return 0.0
 
     @abstractmethod
     def probabilities(self, rows: ExpertRows) -> np.ndarray:
@@ -89,9 +91,9 @@ class NetworkInference(ActionInference):
         self.n_actions = context.n_actions
         self.network = network_class(context.observation_space, context.n_actions).to(context.device)
 
-    def learn(self, observations: TensorObservations, actions: th.Tensor, next_observations: TensorObservations) -> None:
+    def learn(self, observations: TensorObservations, actions: th.Tensor, next_observations: TensorObservations) -> float:
         """See :meth:`ActionInference.learn`."""
-        self.network.learn(observations, actions, next_observations)
+        return self.network.learn(observations, actions, next_observations)
 
     def probabilities(self, rows: ExpertRows) -> np.ndarray:
         """See :meth:`ActionInference.probabilities`."""

@@ -15,12 +15,24 @@ class ConfidenceCallback(BaseCallback):
     """
     Updates matches, inference and with them the confidence after rollouts, and logs them under ``expert/``.
 
-    ``learn`` adds it by itself. Logged are: ``confidence``, mean Phi over batches, 0 where there is no expert sample, so that
-    it is the share of the learning that goes to the expert; ``usefulness``, ``training``, ``inference``, the parts of Phi,
-    means over expert samples; ``matched``, share of the agent's stored transitions with a match; ``inferred`` and ``trained``,
-    shares of the expert transitions with an inferred action and trained on; ``inference_error``, the median distance from
-    which actions were inferred; and where episodes are led, ``led_return`` and ``own_return``, mean returns of the latest ones
-    that the guide led and of the agent's own that they are compared with, and ``guide_is_better``, how probable that is.
+    ``learn`` adds it by itself. What is logged, of those parts that are in use (docs/monitoring.md has what is good, and what
+    to do where it is not):
+
+    - of the data: ``range_overlap``, how well the units of expert and agent agree in the worst dimension, see
+      :func:`~sb3_diiqn.inference.overlap.range_overlap`; ``matched``, fraction of the agent's stored transitions with a
+      match; ``inferred`` and ``trained``, fractions of the expert transitions with an action inferred from a near transition
+      and trained on; ``inference_error``, the median distance from which actions were inferred
+    - of the confidence: ``confidence``, mean Phi over batches, 0 where there is no expert sample, so that it is the fraction
+      of the learning that goes to the expert; ``usefulness``, ``training``, ``inference``, the parts of Phi, means over
+      expert samples
+    - of the networks: see :func:`~sb3_diiqn.imitation.statistics.network_statistics`, and ``inverse_dynamics_loss`` and
+      ``clone_loss``, means since the last log
+    - of the imitation: ``imitation_weight``, that of the margin loss; ``imitation_loss``, mean margin loss before weighting
+      since the last log; ``imitation_margin``, the margin in use
+    - of the guide: see :meth:`~sb3_diiqn.exploration.guided_statistics.GuidanceStatistics.take` and
+      :meth:`~sb3_diiqn.exploration.selection.ComparedReturns.statistics`
+
+    Where nothing of the expert data can have an effect, or they are in other units than what the agent sees, it warns, once.
 
     :param log_frequency: summaries are made after this many environment steps
     :param match_at_least: rollouts with fewer transitions wait for the next ones, since comparing many at once takes little
@@ -47,6 +59,7 @@ class ConfidenceCallback(BaseCallback):
             model.update_confidence()
             for name, value in model.expert_statistics().items():
                 self.logger.record(f"expert/{name}", value)
+            model.check_units()
 
 
 def with_confidence_callback(callback: MaybeCallback) -> list[BaseCallback]:

@@ -33,6 +33,7 @@ from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, H
 from sb3_diiqn.imitation.learner import Learner, LearnerState
 from sb3_diiqn.imitation.persistence import ExpertMemory
 from sb3_diiqn.imitation.setup import make_expert_buffer, refuse_impossible_combinations
+from sb3_diiqn.imitation.statistics import in_use
 from sb3_diiqn.inference import ExpertKnowledge
 from sb3_diiqn.inference.settings import Seed
 
@@ -184,6 +185,8 @@ class ImplicitImitation(PreparedLearning):
             # set_env may have come with other wrappers
             refuse_wrong_order(self.env)
         self._accept_replay_buffer()
+        if self.learner is not None and self.verbose >= 1:
+            print(in_use(self.learner))
 
     def _init_callback(self, callback: MaybeCallback, progress_bar: bool = False) -> BaseCallback:
         if self.learner is not None:
@@ -295,8 +298,13 @@ class ImplicitImitation(PreparedLearning):
             self.learner.match(at_least)
 
     def expert_statistics(self) -> dict[str, float]:
-        """Summarise what was learned about the expert; the confidence since the last call. See :class:`ConfidenceCallback`."""
-        return {} if self.learner is None else self.learner.statistics()
+        """Summarise what was learned about the expert, and from it, since the last call. See :class:`ConfidenceCallback`."""
+        return {} if self.learner is None else self.learner.statistics(self._current_progress_remaining)
+
+    def check_units(self) -> None:
+        """Warn once, when enough is known, if the expert's observations seem to be in other units, or have no effect."""
+        if self.learner is not None and self.num_timesteps >= self.learning_starts:
+            self.learner.check_units()
 
     # --- saving and loading -----------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_diiqn.common.batch import Batch, TDOutput, Transitions, make_batch
+from sb3_diiqn.common.running_means import RunningMeans
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.exploration import (
     CloneGuide,
@@ -27,6 +28,8 @@ from sb3_diiqn.imitation.config import INFERENCES, Habits, ImitationConfig
 from sb3_diiqn.imitation.context import Context
 from sb3_diiqn.imitation.learned_metric import LearnedMetric
 from sb3_diiqn.imitation.sampling import ExpertSampler
+from sb3_diiqn.imitation.statistics import network_statistics
+from sb3_diiqn.imitation.units import UnitsCheck
 from sb3_diiqn.inference import ActionEstimates, ExpertKnowledge
 from sb3_diiqn.inference.metrics import LEARNED
 from sb3_diiqn.inference.settings import Seed
@@ -129,13 +132,15 @@ class Learner:
         self.config = config
         self.habits = habits
         self.state = state
+        #: whether the expert data have the units of what the agent sees
+        self.units = UnitsCheck(knowledge.expert, host.stored_space)
+        self._network_losses = RunningMeans()
         context = self._context()
         self.inference = self._make_inference(context)
         self.clone = self._make_clone(context) if config.guide in {"clone", "both"} else None
         learned = config.matching().similarity_metric == LEARNED
         self.metric = LearnedMetric(context) if learned else None
         self.exploration = self._make_exploration(context, matching_guide)
-        self.confidence_loss = ConfidenceWeighted(context.knowledge)
         self.losses = self._make_losses(context)
         generator = np.random.default_rng(host.stream_seed(3))
         self.sampler = ExpertSampler(host, self.inference, generator, config.expert_rewards == "recorded")
@@ -195,11 +200,12 @@ class Learner:
             return
         buffer, env = self.host.replay_buffer, self.host._vec_normalize_env
         if self.inference.network is not None:
-            self.inference.learn(*buffer.drawn_steps(env))
+            self._network_losses.add("inverse_dynamics_loss", self.inference.learn(*buffer.drawn_steps(env)))
         if self.clone is not None:
             rows = self.sampler.rows(self.clone_batch_size)
             probabilities = self.inference.probabilities(rows)
-            self.clone.learn(rows.observations, th.as_tensor(probabilities, dtype=th.float32, device=self.host.device))
+            targets = th.as_tensor(probabilities, dtype=th.float32, device=self.host.device)
+            self._network_losses.add("clone_loss", self.clone.learn(rows.observations, targets))
         if self.metric is not None:
             self.metric.learn(buffer, self.host.batch_size)
 
@@ -244,14 +250,33 @@ class Learner:
     def _match_pending(self) -> None:
         self.host.replay_buffer.match_pending()
 
-    def statistics(self) -> dict[str, float]:
-        """Summarise what was learned about the expert; the confidence since the last call."""
-        return {
-            **self.confidence_loss.statistics.take(),
-            **self.knowledge.statistics(),
-            "matched": self.host.replay_buffer.matched_share(),
-            **({} if self.exploration is None else self.exploration.statistics()),
-        }
+    def statistics(self, progress_remaining: float) -> dict[str, float]:
+        """
+        Summarise what was learned about the expert, and from it; means and fractions since the last call.
+
+        See :class:`~sb3_diiqn.imitation.callbacks.ConfidenceCallback` for the names. Numbers that could not be anything but 0
+        are left out: beside a network only equal transitions tell an action, and of continuous observations there are none.
+
+        :param progress_remaining: how much of the training is still to come, in [0, 1]
+        """
+        statistics = self.knowledge.statistics()
+        for term in self.losses:
+            statistics |= term.statistics(progress_remaining)
+        if self.inference.network is not None and statistics["inferred"] == 0:
+            for name in ("confidence", "inferred", "trained"):
+                statistics.pop(name, None)
+        statistics["matched"] = self.host.replay_buffer.matched_share()
+        comparison = self.units.compare(self.host.replay_buffer)
+        if comparison is not None:
+            statistics["range_overlap"] = comparison.range_overlap
+        guided = {} if self.exploration is None else self.exploration.statistics()
+        return statistics | self._network_losses.take() | network_statistics(self) | guided
+
+    def check_units(self) -> None:
+        """Warn once, when enough is known, if the expert's observations seem to be in other units, or have no effect."""
+        buffer = self.host.replay_buffer
+        found = max(buffer.matched_share(), self.knowledge.statistics()["inferred"])
+        self.units.check(buffer, found if self.inference.network is None else 1.0)
 
     # --- setting up -------------------------------------------------------------------------------------------------
 
@@ -309,7 +334,7 @@ class Learner:
         return matching if chosen == "matching" else FirstCertain(clone, matching)
 
     def _make_losses(self, context: Context) -> list[ExpertLoss]:
-        losses: list[ExpertLoss] = [self.confidence_loss]
+        losses: list[ExpertLoss] = [ConfidenceWeighted(context.knowledge)]
         if self.config.expert_rewards == "recorded":
             losses.append(ExpertTD(context.knowledge))
         if self.config.imitation_coef > 0:

@@ -78,9 +78,9 @@ def sample_of_distinct(observations: Observations, n: int, seed: int = 0) -> Obs
     return take(sample, generator.permutation(distinct(as_octets(sample))[0])[:n])
 
 
-def warn_if_most_match(
+def check_distinct_pairs(
     distance: Distance, observations: Observations, metric: str | Callable[..., Any], threshold: float
-) -> None:
+) -> float:
     """
     Warn if more than :data:`MAX_MATCHING_FRACTION` of the pairs of distinct expert states match.
 
@@ -88,6 +88,7 @@ def warn_if_most_match(
     :param observations: the expert's observations, shape (n, ``*observation_shape``), or a dictionary of such arrays
     :param metric: the argument that the distance was made of
     :param threshold: from this similarity on, two states match, in [0, 1]
+    :return: the fraction
     """
     fraction = matching_pairs_fraction(distance, observations, threshold)
     if fraction > MAX_MATCHING_FRACTION:
@@ -99,6 +100,7 @@ def warn_if_most_match(
             ExpertDataWarning,
             stacklevel=2,
         )
+    return fraction
 
 
 def as_octets(observations: Observations) -> np.ndarray:

@@ -16,7 +16,7 @@ from sb3_diiqn.inference import confidence as equations
 from sb3_diiqn.inference.actions import NO_ACTION, InferredActions
 from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.distances import ROUNDING, Distance
-from sb3_diiqn.inference.distinct_pairs import warn_if_most_match
+from sb3_diiqn.inference.distinct_pairs import check_distinct_pairs
 from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
@@ -106,7 +106,8 @@ class ExpertKnowledge:
         self._generator = np.random.default_rng(seed)
         metric = settings.similarity_metric
         distance = make_distance(metric, observation_space, expert.observations)
-        warn_if_most_match(distance, expert.observations, metric, settings.similarity_threshold)
+        #: fraction of a sample of pairs of distinct expert states that match each other
+        self.matching_pairs = check_distinct_pairs(distance, expert.observations, metric, settings.similarity_threshold)
         self._attach(expert, ExpertMatcher(expert, distance, self._radius, settings.n_neighbors, cache_path))
         self._reset()
 

@@ -20,6 +20,14 @@ class ExpertLoss(ABC):
         """
         return False
 
+    def statistics(self, progress_remaining: float) -> dict[str, float]:
+        """
+        Summarise what it did since the last call, for the log. By default, there is nothing to say.
+
+        :param progress_remaining: how much of the training is still to come, in [0, 1]
+        """
+        return {}
+
     @abstractmethod
     def __call__(self, batch: Batch, td: TDOutput, progress_remaining: float) -> th.Tensor:
         """

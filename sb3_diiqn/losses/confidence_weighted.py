@@ -19,8 +19,11 @@ class ConfidenceWeighted(ExpertLoss):
 
     def __init__(self, knowledge: ExpertKnowledge) -> None:
         self.knowledge = knowledge
-        #: means of Phi and its parts since they were last asked for
-        self.statistics = ConfidenceStatistics()
+        self._statistics = ConfidenceStatistics()
+
+    def statistics(self, progress_remaining: float) -> dict[str, float]:
+        """Return the means of Phi and its parts since the last call."""
+        return self._statistics.take()
 
     def __call__(self, batch: Batch, td: TDOutput, progress_remaining: float) -> th.Tensor:
         """Compute the mean over the agent's transitions of Phi * (L_e - L_a), which is 0 where nothing matches."""
@@ -41,5 +44,5 @@ class ConfidenceWeighted(ExpertLoss):
         expert_value = values[row, batch.actions[batch.matched, 0].cpu().numpy()]
         agent_value = values[row, batch.actions[batch.agent, 0].cpu().numpy()[batch.matches.rows]]
         confidence = self.knowledge.confidence(batch.matches.indices, expert_value, agent_value)
-        self.statistics.add(confidence, len(batch.actions[batch.agent]))
+        self._statistics.add(confidence, len(batch.actions[batch.agent]))
         return th.as_tensor(confidence.phi, dtype=th.float32, device=td.losses.device)

@@ -7,6 +7,7 @@ from typing import Literal
 import torch as th
 
 from sb3_diiqn.common.batch import Batch, TDOutput
+from sb3_diiqn.common.running_means import RunningMeans
 from sb3_diiqn.losses.base import ExpertLoss
 from sb3_diiqn.losses.fading import FadingWeight
 
@@ -92,6 +93,12 @@ class ImitateExpert(ExpertLoss):
     def __init__(self, weight: FadingWeight, margin: FixedMargin | ScaledMargin) -> None:
         self.weight = weight
         self.margin = margin
+        self._means = RunningMeans()
+
+    def statistics(self, progress_remaining: float) -> dict[str, float]:
+        """Return the mean loss before weighting since the last call, and the weight and the margin that are in use now."""
+        in_use = {"imitation_weight": self.weight(progress_remaining), "imitation_margin": self.margin.margin}
+        return self._means.take() | in_use
 
     def wants_samples(self, progress_remaining: float) -> bool:
         """As long as it counts for anything."""
@@ -103,7 +110,9 @@ class ImitateExpert(ExpertLoss):
             return td.losses.new_zeros(())
         self.margin.note(td.errors[batch.agent])
         losses = margin_losses(td.q_values[batch.sampled_observations], batch.samples.plausible, self.margin.margin)
-        return self.margin.scale * self.weight(progress_remaining) * (batch.samples.certainty * losses).mean()
+        loss = (batch.samples.certainty * losses).mean()
+        self._means.add("imitation_loss", loss)
+        return self.margin.scale * self.weight(progress_remaining) * loss
 
 
 class ImitateGuide(ExpertLoss):

@@ -18,7 +18,7 @@ from sb3_diiqn.exceptions import ExpertDataWarning
 from sb3_diiqn.expert.types import arrays_of, take
 from sb3_diiqn.inference import ExpertKnowledge, InferenceSettings
 from sb3_diiqn.inference.distances import Distance, MismatchDistance, RangeDistance, ScaledAbsoluteDistance
-from sb3_diiqn.inference.distinct_pairs import matching_pairs_fraction, warn_if_most_match
+from sb3_diiqn.inference.distinct_pairs import check_distinct_pairs, matching_pairs_fraction
 from sb3_diiqn.inference.metrics import make_distance
 from sb3_diiqn.inference.sharpening import by_equality, sharpened
 from tests.helpers import global_random_state
@@ -87,7 +87,7 @@ def test_by_default_different_states_are_told_apart(name: str) -> None:
     observations = walk(np.random.default_rng(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_if_most_match(distance, observations, "auto", THRESHOLD)
+        check_distinct_pairs(distance, observations, "auto", THRESHOLD)
     for key, array in arrays_of(observations).items():
         declared = space[key] if key else space
         assert array.shape[1:] == (declared.shape or (1,))

@@ -1,0 +1,85 @@
+"""What a training says of itself: one line at its start, and numbers of its networks for the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sb3_diiqn.common.types import TensorObservations
+from sb3_diiqn.imitation.buffers import to_tensors
+from sb3_diiqn.imitation.units import evenly_spread, observations_at, stored_steps
+from sb3_diiqn.networks import InverseDynamics
+
+if TYPE_CHECKING:
+    from sb3_diiqn.imitation.learner import Learner
+
+#: The networks are asked about so many transitions.
+N_ASKED = 128
+
+
+def network_statistics(learner: Learner) -> dict[str, float]:
+    """
+    Ask the auxiliary networks about a few transitions, the same ones of the expert each time.
+
+    :param learner: the learner
+    :return: ``inverse_dynamics_accuracy``, fraction of the agent's newest transitions whose action is told;
+        ``inverse_dynamics_certainty``, mean over expert transitions, see :func:`~sb3_diiqn.inference.estimate`; and
+        ``clone_agreement``, fraction of expert transitions at which the clone's likeliest action is one that the expert may
+        have taken, each weighted by that certainty. Only of networks that have learned something
+    """
+    statistics = {}
+    network, clone, expert = learner.inference.network, learner.clone, learner.knowledge.expert
+    knows, has_clone = network is not None and network.has_learned, clone is not None and clone.has_learned
+    if not (knows or has_clone):
+        return {}
+    indices = evenly_spread(len(expert), N_ASKED)
+    estimates = learner.infer(indices)
+    if isinstance(network, InverseDynamics) and knows:
+        observations, actions, next_observations = _newest(learner)
+        told = network.probabilities(observations, next_observations).argmax(axis=1)
+        statistics["inverse_dynamics_accuracy"] = float((told == actions).mean())
+        statistics["inverse_dynamics_certainty"] = float(estimates.certainty.mean())
+    probabilities = learner.clone_probabilities(expert.current(indices)) if has_clone else None
+    if probabilities is not None and estimates.certainty.any():
+        agrees = np.take_along_axis(estimates.plausible, probabilities.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+        statistics["clone_agreement"] = float(np.average(agrees, weights=estimates.certainty))
+    return statistics
+
+
+def _newest(learner: Learner) -> tuple[TensorObservations, np.ndarray, TensorObservations]:
+    """Return the agent's newest transitions: observations, actions of shape (n,), next observations."""
+    buffer: Any = learner.host.replay_buffer
+    steps = stored_steps(buffer)[-max(1, N_ASKED // buffer.n_envs) :]
+    step, environment = np.repeat(steps, buffer.n_envs), np.tile(np.arange(buffer.n_envs), len(steps))
+
+    def tensors(stored: Any) -> TensorObservations:
+        return to_tensors(buffer, observations_at(stored, step, environment), learner.host._vec_normalize_env)
+
+    return tensors(buffer.observations), buffer.actions[step, environment, 0], tensors(buffer.next_observations)
+
+
+def in_use(learner: Learner) -> str:
+    """
+    Say in one line what is learned from, and by which parts of the method.
+
+    :param learner: the learner
+    """
+    config, knowledge, network = learner.config, learner.knowledge, learner.inference.network
+    threshold = knowledge.settings.similarity_threshold
+    parts = [
+        f"learning from {knowledge.expert!r}",
+        f"observations compared by {knowledge.metric}, matching from a similarity of {threshold:g} on, as "
+        f"{knowledge.matching_pairs:.1%} of the pairs of distinct expert states do",
+        f"actions inferred from the nearest transitions{'' if network is None else f' and by {type(network).__name__}'}",
+        _guide(learner),
+        f"imitation loss with weight {config.imitation_coef:g}" if config.imitation_coef else "no imitation loss",
+    ]
+    return f"{type(learner.host).__name__}: {'; '.join(parts)}"
+
+
+def _guide(learner: Learner) -> str:
+    if learner.exploration is None:
+        return "no guide"
+    guide, fraction = learner.config.guide, learner.config.guide_fraction
+    return f"guide {guide!r} in up to {fraction:.0%} of episodes and {learner.habits.exploration_fraction:.0%} of exploration"

@@ -1,0 +1,159 @@
+"""What a training says of itself: one line, and numbers for the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch as th
+from stable_baselines3.common.env_util import make_vec_env
+
+from sb3_diiqn import DIIQN, HADIIQN
+from sb3_diiqn.imitation.statistics import network_statistics
+from sb3_diiqn.imitation.units import stored_steps
+from sb3_diiqn.inference import ActionEstimates
+from tests.helpers import LENGTH, LineEnv, global_random_state, right_walks, walk
+
+OF_NETWORKS = {
+    "inverse_dynamics_accuracy",
+    "inverse_dynamics_certainty",
+    "inverse_dynamics_loss",
+    "clone_agreement",
+    "clone_loss",
+}
+OF_IMITATION = {"imitation_weight", "imitation_loss", "imitation_margin"}
+OF_GUIDE = {"guided_steps", "guide_episodes", "guide_is_better"}
+OF_CONFIDENCE = {"confidence", "inferred", "trained"}
+
+
+def learner(preset: str = "guided", algorithm: type[DIIQN] = DIIQN, look: str = "vector", **settings: Any) -> DIIQN:
+    fixed: dict[str, Any] = {"learning_starts": 20, "train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu"}
+    policy = "MultiInputPolicy" if look == "dict" else "MlpPolicy"
+    arguments = {"expert_data": right_walks(look), "preset": preset} | fixed | settings
+    return algorithm(policy, LineEnv(look), **arguments)
+
+
+def test_the_default_says_what_its_parts_do() -> None:
+    model = learner().learn(300)
+    statistics = model.expert_statistics()
+    assert statistics.keys() >= OF_NETWORKS | OF_IMITATION | OF_GUIDE
+    for name in statistics.keys() - {"guide_return", "compared_return", "own_return"}:
+        assert statistics[name] >= 0
+    for name in (*OF_GUIDE, "inverse_dynamics_accuracy", "inverse_dynamics_certainty", "clone_agreement", "matched"):
+        assert statistics[name] <= 1
+    # six states in a line are easily told apart
+    assert statistics["inverse_dynamics_accuracy"] > 0.9
+    assert statistics["inverse_dynamics_certainty"] > 0.9
+    assert statistics["clone_agreement"] == 1
+
+
+def test_losses_are_means_since_the_last_time() -> None:
+    model = learner().learn(100)
+    model.expert_statistics()
+    assert not {"imitation_loss", "clone_loss", "inverse_dynamics_loss"} & model.expert_statistics().keys()
+    losses: list[float] = []
+    assert model.inverse_dynamics is not None
+    learn = model.inverse_dynamics.learn
+    model.inverse_dynamics.learn = lambda *batch: losses.append(learn(*batch)) or losses[-1]  # type: ignore[method-assign, func-returns-value]
+    model.train(gradient_steps=5, batch_size=16)
+    assert len(losses) == 5
+    assert model.expert_statistics()["inverse_dynamics_loss"] == pytest.approx(np.mean(losses))
+
+
+@pytest.mark.parametrize(
+    "preset, there, absent",
+    [
+        ("paper", OF_CONFIDENCE, OF_NETWORKS | OF_IMITATION | OF_GUIDE | {"guided_steps", "own_return"}),
+        ("bridging", OF_CONFIDENCE | OF_IMITATION | OF_GUIDE, OF_NETWORKS),
+    ],
+)
+def test_nothing_is_said_of_parts_that_are_not_in_use(preset: str, there: set[str], absent: set[str]) -> None:
+    statistics = learner(preset).learn(100).expert_statistics()
+    assert there <= statistics.keys()
+    assert not absent & statistics.keys()
+
+
+def test_what_can_only_be_0_is_left_out() -> None:
+    """Expert states between the agent's: near enough to match, and never equal."""
+    between = (walk(range(LENGTH)) + walk([0, 0, 1, 2, 3, 4])) / 2
+    expert = type(right_walks()).from_trajectories([between.astype(np.float32)[1:]])
+    model = learner(expert_data=expert, similarity_threshold=0.5).learn(200)
+    statistics = model.expert_statistics()
+    assert not OF_CONFIDENCE & statistics.keys()
+    assert statistics["matched"] > 0
+    assert learner("paper", expert_data=expert).learn(200).expert_statistics().keys() >= OF_CONFIDENCE
+    assert learner().learn(200).expert_statistics().keys() >= OF_CONFIDENCE, "where states are equal, they are not 0"
+
+
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_accuracy_is_that_of_the_newest_transitions(n_envs: int) -> None:
+    model = DIIQN(
+        "MlpPolicy",
+        make_vec_env(LineEnv, n_envs),
+        expert_data=right_walks(),
+        learning_starts=20,
+        buffer_size=900,
+        device="cpu",
+    ).learn(600)
+    buffer: Any = model.replay_buffer
+    buffer.actions[:] = np.random.default_rng(0).integers(2, size=buffer.actions.shape)
+    steps = stored_steps(buffer)[-(128 // n_envs) :]
+    # a network that always says "right", whatever it is asked
+    model.inverse_dynamics.probabilities = lambda before, after: np.tile([0.0, 1.0], (len(before), 1))  # type: ignore
+    expected = (buffer.actions[steps, :, 0] == 1).mean()
+    assert 0 < expected < 1
+    assert network_statistics(model)["inverse_dynamics_accuracy"] == pytest.approx(expected)
+
+
+def test_agreement_counts_as_far_as_the_expert_is_known() -> None:
+    model = learner().learn(100)
+    expert = model.expert
+    assert expert is not None
+    n = len(expert)
+    known = np.arange(n) < n // 2
+    plausible = np.stack([~known, np.ones(n, dtype=bool)], axis=1)  # right, and where nothing is known, either
+    model.estimate_actions = lambda indices: ActionEstimates(plausible, known.astype(float))  # type: ignore[method-assign]
+    model.clone_probabilities = lambda observations: np.tile([0.9, 0.1], (n, 1))  # type: ignore[method-assign]
+    assert network_statistics(model)["clone_agreement"] == 0  # wrong wherever it is known
+    model.clone_probabilities = lambda observations: np.tile([0.1, 0.9], (n, 1))  # type: ignore[method-assign]
+    assert network_statistics(model)["clone_agreement"] == 1
+    model.estimate_actions = lambda indices: ActionEstimates(plausible, np.zeros(n))  # type: ignore[method-assign]
+    assert "clone_agreement" not in network_statistics(model)
+
+
+@pytest.mark.parametrize("look", ["vector", "dict", "bool planes", "discrete"])
+def test_asking_changes_nothing_that_is_learned(look: str) -> None:
+    def parameters(model: DIIQN, asking: bool) -> list[th.Tensor]:
+        def ask(*_: Any) -> bool:
+            if asking:
+                model.expert_statistics()
+            return True
+
+        model.learn(120, callback=ask)
+        networks = [model.q_net, model.inverse_dynamics, model.cloned_policy]
+        return [value for network in networks if network is not None for value in network.state_dict().values()]
+
+    plain = parameters(learner(look=look), asking=False)
+    state = global_random_state()
+    for one, other in zip(parameters(learner(look=look), asking=True), plain, strict=True):
+        assert th.equal(one, other)
+    assert global_random_state() == state
+
+
+def test_one_line_says_what_is_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    learner(verbose=1, tensorboard_log=None).learn(1)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "learning from" in line]
+    assert line.startswith("DIIQN: learning from ExpertObservations(2 trajectories, 10 transitions")
+    for part in ("preset 'guided'", "RangeDistance", "0.97", "InverseDynamics", "guide 'both'", "80% of episodes", "weight 1"):
+        assert part in line
+    learner("paper", HADIIQN, verbose=1, guide="matching").learn(1)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "learning from" in line]
+    for part in ("HADIIQN: ", "preset 'paper'", "nearest transitions;", "no guide", "no margin loss"):
+        assert part in line
+
+
+def test_silence_without_verbose_and_without_expert_data(capsys: pytest.CaptureFixture[str]) -> None:
+    learner().learn(1)
+    learner(verbose=1, expert_data=None).learn(1)
+    assert "learning from" not in capsys.readouterr().out
