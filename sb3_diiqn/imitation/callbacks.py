@@ -19,8 +19,8 @@ class ConfidenceCallback(BaseCallback):
     it is the share of the learning that goes to the expert; ``usefulness``, ``training``, ``inference``, the parts of Phi,
     means over expert samples; ``matched``, share of the agent's stored transitions with a match; ``inferred`` and ``trained``,
     shares of the expert transitions with an inferred action and trained on; ``inference_error``, the median distance from
-    which actions were inferred; and where episodes are led, ``led_return`` and ``own_return``, mean returns of the latest ones
-    that the guide led and of the agent's own that they are compared with, and ``guide_is_better``, how probable that is.
+    which actions were inferred; and where the guide plays episodes, ``guide_return`` and ``own_return``, mean returns of its
+    latest ones and of the agent's own that they are compared with, and ``guide_is_better``, how probable that is.
 
     :param log_frequency: summaries are made after this many environment steps
     :param match_at_least: rollouts with fewer transitions wait for the next ones, since comparing many at once takes little
