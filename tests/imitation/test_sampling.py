@@ -53,13 +53,13 @@ def test_expert_transitions_are_looked_up() -> None:
 
 
 class OneOfTwo(ActionInference):
-    """Thinks that it was action 0 with a probability of 0.6, or 1 with 0.4."""
+    """Thinks that it was action 0 with a probability of 0.5, 1 with 0.35, or 2, which is not plausible, with 0.15."""
 
     def __init__(self, *context: Any) -> None:
         pass
 
     def probabilities(self, rows: ExpertRows) -> np.ndarray:
-        return np.tile([0.6, 0.4, 0.0], (len(rows.indices), 1))
+        return np.tile([0.5, 0.35, 0.15], (len(rows.indices), 1))
 
 
 def test_with_their_outcomes_each_has_one_of_the_plausible_actions() -> None:
@@ -78,4 +78,4 @@ def test_with_their_outcomes_each_has_one_of_the_plausible_actions() -> None:
         np.testing.assert_array_equal(transitions.next_observations, walk(step + 1))  # type: ignore[arg-type]
         assert transitions.discounts.unique().tolist() == pytest.approx([0.7])
         actions.append(transitions.actions[:, 0])
-    assert th.cat(actions).bincount().tolist() == pytest.approx([0.6 * 1024, 0.4 * 1024], abs=80)
+    assert th.cat(actions).bincount().tolist() == pytest.approx([0.5 / 0.85 * 1024, 0.35 / 0.85 * 1024], abs=80)
