@@ -62,7 +62,7 @@ _CONFIDENCE_PANELS = {
 
 
 #: colours of a file, and how many algorithms a figure of the confidence has at most: the first ones of the suite
-N_COLOURS = 128
+N_COLOURS = 64
 MAX_CONFIDENCE_ROWS = 6
 #: height of a row of a legend, in inches, and how many rows fit into any figure
 LEGEND_ROW = 0.2
