@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,11 +31,11 @@ def test_example(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         shorter = shorter.replace("learning_starts", "updates=20, learning_starts")
     monkeypatch.chdir(tmp_path)
     record_expert("CartPole-v1", n_steps=100, seed=0).expert_data.save("expert.npz")
-    namespace: dict[str, object] = {}
+    namespace: dict[str, Any] = {}
     if name == "GAIfO" and importlib.util.find_spec("imitation") is None:
         with pytest.raises(MissingDependencyError, match="imitation"):
             exec(shorter, namespace)
         return
     exec(shorter, namespace)
-    assert namespace["action"] in {0, 1}
+    assert int(namespace["action"]) in {0, 1}
     assert len(list(tmp_path.glob("*.zip"))) == 1
