@@ -22,8 +22,8 @@ help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
 
 demo: install  ## Record an expert, train DQN and DIIQN, print the table and draw the plots
-	$(current) -m sb3_diiqn.benchmark run demo --out benchmark_results/demo
-	$(current) -m sb3_diiqn.benchmark report --out benchmark_results/demo
+	$(current) -m benchmarks run demo --out benchmark_results/demo
+	$(current) -m benchmarks report --out benchmark_results/demo
 
 test: install  ## Run all tests; options for pytest: make test ARGS="-k resume"
 	$(current) $(pytest) $(ARGS)
@@ -64,4 +64,4 @@ constraints:  ## Resolve both lanes anew: constraints/*.in and setup.cfg -> cons
 
 clean:  ## Remove the virtual environments and everything else that is made again
 	rm -rf .venv .venv-imitation build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find sb3_diiqn tests examples constraints -name __pycache__ -prune -exec rm -rf {} +
+	find sb3_diiqn benchmarks tests examples constraints -name __pycache__ -prune -exec rm -rf {} +

@@ -25,8 +25,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from sb3_diiqn.exceptions import ConfigurationError, DIIQNError, ExpertDataError
 from sb3_diiqn.expert import ExpertObservations
-from sb3_diiqn.expert.storage import npz_path, write_npz
-from sb3_diiqn.expert_policies import (
+from sb3_diiqn.expert.policies import (
     Environment,
     ModelPolicy,
     Policy,
@@ -36,6 +35,7 @@ from sb3_diiqn.expert_policies import (
     load_model,
     load_vec_normalize,
 )
+from sb3_diiqn.expert.storage import npz_path, write_npz
 
 SUPPORTED_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 

@@ -16,6 +16,7 @@ ROOT = Path(sb3_diiqn.__file__).parent
 LAYERS = [
     "exceptions",
     "expert",
+    "record",
     "inference",
     "common",
     "networks",
@@ -24,10 +25,8 @@ LAYERS = [
     "imitation",
     "diiqn",
     "ha_diiqn",
+    "baselines",
     "envs",
-    "expert_policies",
-    "record",
-    "benchmark",
     "zoo",
 ]
 
@@ -51,3 +50,12 @@ def test_imports_point_one_way(layer: str) -> None:
     allowed = set(LAYERS[: LAYERS.index(layer) + 1])
     for path in files:
         assert set(imported(path)) <= allowed, path
+
+
+def test_the_benchmark_is_not_part_of_the_package() -> None:
+    """It imports the package, never the other way round, so that a wheel without it is complete."""
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(module.split(".")[0] in {"benchmarks", "tests"} for module in modules), path

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from stable_baselines3 import DQN
+from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_diiqn import ExpertObservations
-from sb3_diiqn.benchmark.backends import local_backend
-from sb3_diiqn.benchmark.experts import make_recordings, policy_path, train_policy
-from sb3_diiqn.benchmark.jobs import Job, run_jobs
-from sb3_diiqn.benchmark.storage import read_json, write_json
-from sb3_diiqn.benchmark.suite import ExpertRecipe, parse_suite
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.record import make_environment, read_actions, record_expert, write_actions
+from sb3_diiqn.expert.manifest import describe_recording, read_json, settings_hash, versions, write_json
+from sb3_diiqn.expert.policies import load_function
+from sb3_diiqn.expert.storage import replacing
+from sb3_diiqn.expert.training import CheckpointCallback, GreedyEvaluation, Target, train_expert
+from sb3_diiqn.record import make_environment, record_expert, write_actions
 from sb3_diiqn.zoo.configurations import (
     EXPERT_FOLDER,
     ExpertFile,
@@ -52,11 +56,12 @@ class Request:
     :param env_id: environment of the expert
     :param quality: in (0, 1]: share of the way from a random policy's return to the DQN's final one; of a scripted expert, the
         share of its actions that are not random
-    :param n_steps: number of transitions to record
-    :param epsilon: share of random actions while recording
+    :param n_steps: number of transitions to record, at least 1
+    :param epsilon: share of random actions while recording, in [0, 1]
     :param seed: of training and recording
     :param n_timesteps: length of the DQN's training; None: that of the configuration
     :param configuration: yml file with the DQN's settings
+    :raises ConfigurationError: if a number is out of range
     """
 
     env_id: str
@@ -67,21 +72,15 @@ class Request:
     n_timesteps: int | None = None
     configuration: Path = field(default_factory=lambda: configuration_folder() / "dqn.yml")
 
-
-@dataclass(frozen=True)
-class NamedRecipe(ExpertRecipe):
-    """
-    A recipe whose recordings have a name of their own, which configurations can refer to.
-
-    :param file_name: without the suffix
-    """
-
-    file_name: str = ""
-
-    @property
-    def name(self) -> str:
-        """Name of the expert's files."""
-        return self.file_name
+    def __post_init__(self) -> None:
+        if not 0 < self.quality <= 1:
+            raise ConfigurationError(f"--quality {self.quality:g}: expected a number above 0 and at most 1")
+        if not 0 <= self.epsilon <= 1:
+            raise ConfigurationError(f"--epsilon {self.epsilon:g}: expected a share from 0 to 1")
+        lowest = {"n-steps": (self.n_steps, 1), "seed": (self.seed, 0), "n-timesteps": (self.n_timesteps, 1)}
+        for option, (value, least) in lowest.items():
+            if value is not None and value < least:
+                raise ConfigurationError(f"--{option} {value}: expected a whole number of at least {least}")
 
 
 def make_expert(request: Request, path: Path) -> dict[str, Any]:
@@ -93,53 +92,41 @@ def make_expert(request: Request, path: Path) -> dict[str, Any]:
     :return: the manifest
     :raises ConfigurationError: if a file of that name exists and was made otherwise, or something in the request is wrong
     """
-    recipe = make_recipe(request, path.stem)
-    known = _known(path, recipe)
+    settings = recipe(request)
+    known = _known(path, settings)
     if known is not None:
         return known
     path.parent.mkdir(parents=True, exist_ok=True)
-    if recipe.kind == "train":
-        _train(recipe, path.parent)
-    entry = _clip(path, request, make_recordings(recipe, path.parent))
+    policy = policy_path(settings, path.parent) if "training" in settings else None
+    if policy is not None and read_json(policy.with_suffix(".json")) is None:
+        _train(settings, policy)
+    entry = _record(settings, path, policy)
     write_json(path.with_suffix(".json"), entry, indent=1)
     return entry
 
 
-def make_recipe(request: Request, name: str) -> NamedRecipe:
+def recipe(request: Request) -> dict[str, Any]:
     """
-    Say how the benchmark makes this expert.
+    Say how the expert is made: everything that determines the recordings.
 
-    :param name: of the file, without suffix
-    :raises ConfigurationError: if there is no such environment or there are no settings for it, or a value is out of range
+    :raises ConfigurationError: if there is no such environment or there are no settings for it
     """
     check_environment(request.env_id)
     if request.env_id not in gymnasium.registry:
         raise ConfigurationError(f"There is no environment {request.env_id!r}.")
-    if not 0 < request.quality <= 1:
-        raise ConfigurationError(f"--quality {request.quality:g}: expected a number above 0 and at most 1")
-    expert: dict[str, Any] = {"n_steps": request.n_steps, "epsilon": request.epsilon, "seed": request.seed}
+    settings: dict[str, Any] = {"id": request.env_id, "n_steps": request.n_steps, "epsilon": request.epsilon}
+    settings |= {"seed": request.seed, "max_steps": EVALUATION["max_steps"]}
     scripted = configured_expert(request.env_id).get("policy")
     if scripted is not None:
         kwargs = {"randomness": round(1 - request.quality, 9), "seed": request.seed}
-        expert |= {"kind": "policy", "policy": scripted, "kwargs": kwargs}
-        environment: dict[str, Any] = {"n_timesteps": 1, "settings": {"policy": "MlpPolicy"}}
-    else:
-        expert |= {"kind": "train", "share": request.quality}
-        environment = _dqn(request)
-    # the prefix lets every process register the id first
-    environment |= {"id": f"sb3_diiqn.zoo.environments:{request.env_id}", "expert": expert}
-    label = file_name_of(request.env_id)
-    every = max(environment["n_timesteps"] // N_EVALUATIONS, 1)
-    source = {
-        "seeds": 1,
-        "evaluation": {"every": every, **EVALUATION},
-        "environments": {label: environment},
-        "algorithms": {"dqn": {}},
-    }
-    recipe = parse_suite("expert", source).expert(label)
-    if recipe is None:
-        raise ConfigurationError(f"There is no recipe for {request.env_id!r}.")
-    return NamedRecipe(recipe.environment, recipe.kind, recipe.settings, name)
+        return settings | {"kind": "policy", "policy": scripted, "kwargs": kwargs}
+    return settings | {"kind": "train", "training": _dqn(request)}
+
+
+def policy_path(settings: dict[str, Any], folder: Path) -> Path:
+    """File of a trained policy; recipes that differ only in what is recorded share it."""
+    parts = {key: settings[key] for key in ("id", "seed", "training")}
+    return folder / "policies" / f"{file_name_of(settings['id'])}-{settings_hash(parts)[:10]}.zip"
 
 
 def configured_expert(env_id: str) -> dict[str, Any]:
@@ -149,7 +136,7 @@ def configured_expert(env_id: str) -> dict[str, Any]:
 
 
 def _dqn(request: Request) -> dict[str, Any]:
-    """Turn the configuration of rl-zoo into an environment of a suite."""
+    """Turn the configuration of rl-zoo into a training."""
     entries = read_yml(request.configuration)
     if request.env_id not in entries:
         raise ConfigurationError(
@@ -163,30 +150,35 @@ def _dqn(request: Request) -> dict[str, Any]:
                 f"{request.configuration}, {request.env_id}: {key}: {value!r} is not supported here. Train with "
                 "'python -m sb3_diiqn.zoo train --algo dqn', then record with 'python -m sb3_diiqn.record --model'."
             )
-    n_timesteps = int(settings.pop("n_timesteps"))
-    module, dot, name = settings["policy"].rpartition(".")
-    settings["policy"] = f"{module}:{name}" if dot else name
+    configured = int(settings.pop("n_timesteps"))
+    n_timesteps = request.n_timesteps or configured_expert(request.env_id).get("n_timesteps") or configured
     return {
-        "n_timesteps": request.n_timesteps or configured_expert(request.env_id).get("n_timesteps") or n_timesteps,
+        "n_timesteps": n_timesteps,
         "n_envs": settings.pop("n_envs", 1),
         "settings": settings,
+        "evaluation": {"every": max(n_timesteps // N_EVALUATIONS, 1), **EVALUATION},
+        "share": request.quality,
         "lowest_return": _random_return(request),
     }
 
 
 def _random_return(request: Request) -> float:
     """Mean return of a random policy: what quality 0 would be."""
-    capped: Any = gymnasium.wrappers.TimeLimit(make_environment(request.env_id), EVALUATION["max_steps"])
-    with contextlib.closing(capped):
-        return float(np.mean(record_expert(capped, n_episodes=20, seed=request.seed).episode_returns))
+    with contextlib.closing(_cut_environment(request.env_id)) as env:
+        return float(np.mean(record_expert(env, n_episodes=20, seed=request.seed).episode_returns))
 
 
-def _known(path: Path, recipe: NamedRecipe) -> dict[str, Any] | None:
+def _cut_environment(env_id: str) -> Any:
+    """Make an environment whose episodes all end."""
+    return gymnasium.wrappers.TimeLimit(make_environment(env_id), EVALUATION["max_steps"])
+
+
+def _known(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The manifest of a file that was made from the same recipe; None if there is neither file nor manifest."""
     entry: dict[str, Any] | None = read_json(path.with_suffix(".json"))
     if not path.exists():
         return None
-    if entry is not None and entry.get("settings") == recipe.settings:
+    if entry is not None and entry.get("settings") == settings:
         if ExpertObservations.load(path).content_hash == entry["content_hash"]:
             return entry
         raise ConfigurationError(f"{path} is not what {path.with_suffix('.json')} says: delete both to make it again.")
@@ -195,17 +187,54 @@ def _known(path: Path, recipe: NamedRecipe) -> dict[str, Any] | None:
     raise ConfigurationError(f"{path} was made with other settings: delete it, or name another file with --output.")
 
 
-def _train(recipe: NamedRecipe, folder: Path) -> None:
-    policy, steps = policy_path(recipe, folder), recipe.settings["training"]["n_timesteps"]
-    if policy.exists() and policy.with_suffix(".json").exists():
-        return
-    jobs = {recipe.environment: Job(train_policy, (recipe, folder), steps, heartbeat=policy.with_suffix(".running"))}
-    print(f"{recipe.environment}: training a DQN for {steps} steps", flush=True)
-    with local_backend(1) as backend:
-        for _, result, say in run_jobs(jobs, backend, "policies"):
-            if isinstance(result, BaseException):
-                raise result
-            say(f"policy {policy.stem}: greedy return {result['greedy_return']:.4g} after {result['steps']} steps")
+def _train(settings: dict[str, Any], path: Path) -> None:
+    """Train a DQN and keep the policy that was asked for, which is complete when the JSON file beside it is there."""
+    env_id, training = settings["id"], settings["training"]
+    n_timesteps, evaluation = training["n_timesteps"], training["evaluation"]
+    print(f"{env_id}: training a DQN for {n_timesteps} steps", flush=True)
+    env = make_vec_env(partial(make_environment, env_id), training["n_envs"], seed=settings["seed"])
+    model = DQN(env=env, seed=settings["seed"], device="cpu", **_arguments(training["settings"]))
+    greedy = GreedyEvaluation(partial(make_environment, env_id), evaluation["episodes"], evaluation["max_steps"])
+    target = Target(training["share"], lowest_return=training["lowest_return"])
+    recorder = CheckpointCallback(greedy, evaluation["every"], n_timesteps, target)
+    trained = train_expert(model, recorder, n_timesteps, env_id, progress_bar=_can_show_progress())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        model.save(temporary)
+    write_json(path.with_suffix(".json"), trained._asdict())
+    print(f"policy {path.stem}: greedy return {trained.greedy_return:.4g} after {trained.steps} steps", flush=True)
+
+
+def _arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    """Turn settings as rl-zoo's files have them into DQN's arguments."""
+    policy, frequency = settings["policy"], settings.get("train_freq", 4)
+    return settings | {
+        "policy": load_function(":".join(policy.rsplit(".", 1))) if "." in policy else policy,
+        "train_freq": tuple(frequency) if isinstance(frequency, list) else frequency,
+    }
+
+
+def _can_show_progress() -> bool:
+    return sys.stdout.isatty() and all(importlib.util.find_spec(name) for name in ("tqdm", "rich"))
+
+
+def _record(settings: dict[str, Any], path: Path, policy: Path | None) -> dict[str, Any]:
+    """Record the expert, with its true actions in a file of their own, and describe it."""
+    entry: dict[str, Any] = {"environment": settings["id"], "kind": settings["kind"], "settings": settings}
+    with contextlib.closing(_cut_environment(settings["id"])) as env:
+        if policy is None:
+            expert: Any = load_function(settings["policy"])(env, **settings["kwargs"])
+        else:
+            expert = DQN.load(policy, device="cpu")
+            entry["policy"] = read_json(policy.with_suffix(".json"))
+        recording = record_expert(env, expert, n_steps=settings["n_steps"], epsilon=settings["epsilon"], seed=settings["seed"])
+        data = within_bounds(recording.expert_data, env.observation_space)
+    if data is not recording.expert_data:
+        entry["clipped"] = True
+    write_actions(path.with_name(f"{path.stem}-actions.npz"), recording.actions, data)
+    data.save(path)
+    described = describe_recording(data, recording.episode_returns)
+    return entry | described | {"versions": versions(), "file": path.name, "seed": settings["seed"]}
 
 
 def within_bounds(data: ExpertObservations, space: spaces.Space[Any]) -> ExpertObservations:
@@ -220,19 +249,6 @@ def within_bounds(data: ExpertObservations, space: spaces.Space[Any]) -> ExpertO
     if np.array_equal(clipped, data.observations):
         return data
     return ExpertObservations(clipped, data.offsets, data.terminated, data.rewards)
-
-
-def _clip(path: Path, request: Request, entry: dict[str, Any]) -> dict[str, Any]:
-    """Clip what was recorded if the environment left its own bounds, and correct the manifest."""
-    with contextlib.closing(make_environment(request.env_id)) as env:
-        data = within_bounds(ExpertObservations.load(path), env.observation_space)
-    if data.content_hash == entry["content_hash"]:
-        return entry
-    data.save(path)
-    actions_path = path.with_name(f"{path.stem}-actions.npz")
-    actions, _ = read_actions(actions_path)
-    write_actions(actions_path, actions, data)
-    return entry | {"content_hash": data.content_hash, "clipped": True}
 
 
 def describe(path: Path, entry: dict[str, Any]) -> str:

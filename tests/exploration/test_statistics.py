@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sb3_diiqn.exploration.guided_statistics import GuidanceStatistics
+
+from sb3_diiqn.exploration.statistics import GuidanceStatistics
 
 
 def note(statistics: GuidanceStatistics, n_envs: int = 1, **given: Any) -> None:

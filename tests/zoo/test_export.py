@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from stable_baselines3 import DQN
 
-from sb3_diiqn.expert_policies import find_algorithm
+from sb3_diiqn.expert.policies import find_algorithm
 from sb3_diiqn.zoo.__main__ import main
 from tests.diiqn.test_export import MAKERS, OBSERVATIONS, values_of
 

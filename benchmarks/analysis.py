@@ -1,0 +1,240 @@
+"""From cell files to the figures of a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from benchmarks.agreement import AGREEMENTS
+from benchmarks.curves import area_under_curve, curve_steps, steps_until_solved, training_curve
+from benchmarks.statistics import Estimate, aggregate, improvement, relative
+from benchmarks.storage import ResultFolder
+from benchmarks.suite import Suite
+from sb3_diiqn.expert.training import final_return
+
+MATCHING = ("matched", "usefulness", "training", "inference", "confidence")
+"""Of the statistics of training: share of the agent's transitions with a match, the factors of Phi, and Phi."""
+KNOWN = AGREEMENTS + MATCHING
+"""All that is said of what is known of the expert."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """
+    The finished runs of one algorithm and variation in one environment.
+
+    :param label: what tables and figures call it
+    :param results: the content of the cell files, by seed
+    :param n_cells: how many runs there are to be
+    :param expert_return: mean and standard deviation of the returns of the expert that they learned from, the environment's
+        expert if they used none; NaN if unknown
+    :param reference_return: mean return of the environment's own expert, NaN if unknown
+    :param solved: return from which on the environment counts as solved: the suite's, else the reference; NaN if unknown
+    :param lowest_return: return that counts as zero in ratios
+    """
+
+    environment: str
+    algorithm: str
+    variation: str
+    label: str
+    results: list[dict[str, Any]]
+    n_cells: int
+    n_timesteps: int
+    expert_return: tuple[float, float]
+    reference_return: float
+    solved: float
+    lowest_return: float
+
+    @cached_property
+    def training_curves(self) -> np.ndarray:
+        """Training return, shape (n_runs, N_POINTS)."""
+        curves = [result["training"] for result in self.results]
+        return np.stack([training_curve(np.asarray(c["step"]), np.asarray(c["return"]), self.n_timesteps) for c in curves])
+
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """Area under each training curve, shape (n_runs,)."""
+        return np.array([area_under_curve(curve) for curve in self.training_curves])
+
+    @cached_property
+    def training_finals(self) -> np.ndarray:
+        """Mean training return of each run over the last tenth of its training, shape (n_runs,)."""
+        steps = curve_steps(self.n_timesteps)
+        return np.array([final_return(steps, curve, self.n_timesteps) for curve in self.training_curves])
+
+    @cached_property
+    def greedy_means(self) -> np.ndarray:
+        """Mean greedy return of each run over all of its evaluations, shape (n_runs,)."""
+        return np.array([np.mean(greedy["mean"]) for greedy in self._greedy])
+
+    @cached_property
+    def finals(self) -> np.ndarray:
+        """Final greedy return of each run, shape (n_runs,)."""
+        return np.array([final_return(greedy["step"], greedy["mean"], self.n_timesteps) for greedy in self._greedy])
+
+    @cached_property
+    def steps_until_solved(self) -> np.ndarray:
+        """Step at which each run solved the environment, infinity if it did not, shape (n_runs,)."""
+        return np.array([steps_until_solved(greedy["step"], greedy["mean"], self.solved) for greedy in self._greedy])
+
+    @property
+    def greedy_curves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Steps of the evaluations, shape (n,), and greedy returns, shape (n_runs, n)."""
+        return np.asarray(self._greedy[0]["step"]), np.stack([np.asarray(greedy["mean"]) for greedy in self._greedy])
+
+    @property
+    def agreement(self) -> dict[str, float]:
+        """How well the runs knew the expert's actions at their ends: means of what was recorded, nothing if nothing was."""
+        return _means([result["agreement"][-1] for result in self.results if result.get("agreement")], AGREEMENTS)
+
+    @property
+    def matching(self) -> dict[str, float]:
+        """How much the expert's transitions counted: means over runs and training of what was recorded."""
+        return _means([sample for result in self.results for sample in result["expert_statistics"]], MATCHING)
+
+    @property
+    def known(self) -> dict[str, float]:
+        """What is known of the expert, by those of :data:`KNOWN` that there are."""
+        return self.agreement | self.matching
+
+    @property
+    def _greedy(self) -> list[dict[str, Any]]:
+        return [result["greedy"] for result in self.results]
+
+
+def _means(samples: list[dict[str, float]], names: tuple[str, ...]) -> dict[str, float]:
+    """Average what was recorded, each name over the samples that have it; names that none has are left out."""
+    values = {name: [sample[name] for sample in samples if name in sample] for name in names}
+    return {name: float(np.mean(of_name)) for name, of_name in values.items() if of_name}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """
+    One row of an environment's table.
+
+    :param area: area under the training curve
+    :param relative_area: the same as a share of the baseline's
+    :param improvement: probability that a run's area exceeds that of a run of the baseline
+    :param greedy: mean greedy return over all evaluations
+    :param final: final greedy return
+    :param final_training: training return over the last tenth
+    :param expert_passed: whether the interval of ``final`` lies above the expert's mean return; None if that cannot be said
+    :param steps: steps until solved, runs that did not solve it count with the whole training; None if there is no criterion
+    :param solved: share of runs that solved it; NaN if there is no criterion
+    """
+
+    group: Group
+    area: Estimate
+    relative_area: Estimate | None
+    improvement: Estimate | None
+    greedy: Estimate
+    final: Estimate
+    final_training: Estimate
+    expert_passed: bool | None
+    steps: Estimate | None
+    solved: float
+
+
+@dataclass(frozen=True)
+class Overall:
+    """One row of the table over all environments that this algorithm shares with the baseline."""
+
+    label: str
+    n_environments: int
+    n_runs: int
+    relative_area: Estimate
+    improvement: Estimate
+    n_passed: int
+
+
+def load_groups(suite: Suite, folder: ResultFolder) -> list[Group]:
+    """Read the finished cells of a suite; combinations without any are left out."""
+    manifest, groups = folder.manifest(), []
+    for environment, algorithm, variation in suite.combinations():
+        cells = [suite.cell(environment, algorithm, variation, seed) for seed in suite.seeds]
+        results = [result for cell in cells if (result := folder.result(cell, manifest)[1]) is not None]
+        if not results:
+            continue
+        settings = suite.environments[environment]
+        expert_return = _returns(manifest, cells[0].expert or suite.expert(environment))
+        reference_return, _ = _returns(manifest, suite.expert(environment))
+        groups.append(
+            Group(
+                environment,
+                algorithm,
+                variation,
+                algorithm if variation == "default" else f"{algorithm}, {variation}",
+                results,
+                len(cells),
+                settings.n_timesteps,
+                expert_return,
+                reference_return,
+                reference_return if settings.solved is None else settings.solved,
+                settings.lowest_return,
+            )
+        )
+    return groups
+
+
+def _returns(manifest: dict[str, dict[str, Any]], recipe: Any) -> tuple[float, float]:
+    entry = manifest.get(recipe.name) if recipe else None
+    if entry is None or entry["mean_return"] is None:
+        return float("nan"), float("nan")
+    return entry["mean_return"], entry["std_return"]
+
+
+def baselines(environment: str, groups: list[Group], suite: Suite) -> list[Group]:
+    """Find the baseline in an environment, in all variations in which it was run there, the first one first."""
+    return [other for other in groups if (other.environment, other.algorithm) == (environment, suite.baseline)]
+
+
+def find_baseline(group: Group, groups: list[Group], suite: Suite) -> Group | None:
+    """Find what a group is compared with: the baseline in its environment, in the same variation if it was run there."""
+    found = baselines(group.environment, groups, suite)
+    return next((other for other in found if other.variation == group.variation), found[0] if found else None)
+
+
+def summarise(group: Group, groups: list[Group], suite: Suite) -> Summary:
+    """Make the row of a group."""
+    base = find_baseline(group, groups, suite)
+    if base is group:
+        base = None
+    final = aggregate([group.finals])
+    unknown = np.isnan(group.expert_return[0]) or np.isnan(final.low)
+    has_criterion = not np.isnan(group.solved)
+    return Summary(
+        group=group,
+        area=aggregate([group.areas]),
+        relative_area=None if base is None else relative([group.areas], [base.areas], [group.lowest_return]),
+        improvement=None if base is None else improvement([group.areas], [base.areas]),
+        greedy=aggregate([group.greedy_means]),
+        final=final,
+        final_training=aggregate([group.training_finals]),
+        expert_passed=None if unknown else bool(final.low > group.expert_return[0]),
+        steps=aggregate([np.minimum(group.steps_until_solved, group.n_timesteps)]) if has_criterion else None,
+        solved=float(np.mean(np.isfinite(group.steps_until_solved))) if has_criterion else float("nan"),
+    )
+
+
+def overall(summaries: list[Summary], groups: list[Group], suite: Suite) -> list[Overall]:
+    """Aggregate over environments: areas as shares of the baseline's, each run one score."""
+    rows = []
+    for label in dict.fromkeys(summary.group.label for summary in summaries):
+        compared: list[tuple[Group, Group]] = []
+        passed = 0
+        for summary in summaries:
+            base = find_baseline(summary.group, groups, suite)
+            if summary.group.label == label and base and summary.relative_area and not np.isnan(summary.relative_area.value):
+                compared.append((summary.group, base))
+                passed += summary.expert_passed is True
+        if not compared:
+            continue
+        areas, base_areas = [group.areas for group, _ in compared], [base.areas for _, base in compared]
+        shares = relative(areas, base_areas, [group.lowest_return for group, _ in compared])
+        n_runs = sum(len(scores) for scores in areas)
+        rows.append(Overall(label, len(compared), n_runs, shares, improvement(areas, base_areas), passed))
+    return rows

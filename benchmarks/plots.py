@@ -1,0 +1,330 @@
+"""Figures of a report. Drawn without a display."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.analysis import Group
+from benchmarks.curves import curve_steps
+from benchmarks.equal_time import Comparison
+from benchmarks.statistics import aggregate, bands
+from sb3_diiqn.exceptions import MissingDependencyError
+
+try:
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+    from PIL import Image
+except ImportError as missing:
+    raise MissingDependencyError("matplotlib", "plots") from missing
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart
+_KNOWN_COLOURS = {
+    "dqn": "#0072B2",
+    "diiqn": "#D55E00",
+    "hadiiqn": "#009E73",
+    "diiqn-paper": "#E69F00",
+    "hadiiqn-paper": "#56B4E9",
+}
+_OTHER_COLOURS = ("#CC79A7", "#8C6D31", "#7F7F7F", "#5E3C99", "#B2DF8A", "#000000")
+_LINE_STYLES = ("-", "--", ":", "-.")
+_EXPERT_COLOUR = "#333333"
+_STYLE: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "savefig.dpi": 100,
+}
+_CONFIDENCE_PANELS = {
+    "Confidence in expert samples": {
+        "confidence": "confidence Φ",
+        "usefulness": "usefulness",
+        "training": "training",
+        "inference": "inference",
+    },
+    "Use of the expert's data": {
+        "matched": "agent's transitions matched",
+        "inferred": "expert's: action inferred",
+        "trained": "expert's: trained on",
+    },
+}
+
+
+#: colours of a file, and how many algorithms a figure of the confidence has at most: the first ones of the suite
+N_COLOURS = 64
+MAX_CONFIDENCE_ROWS = 6
+#: height of a row of a legend, in inches, and how many rows fit into any figure
+LEGEND_ROW = 0.2
+FREE_LEGEND_ROWS = 4
+
+
+def write_figures(groups: list[Group], folder: Path) -> list[str]:
+    """
+    Draw the figures of one environment.
+
+    :param groups: all groups of that environment
+    :return: names of the files
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Callable[[list[Group]], Figure | None]] = {
+        "learning": learning_figure,
+        "confidence": confidence_figure,
+        "solved": solved_figure,
+        "variations": variations_figure,
+    }
+    names = []
+    with matplotlib.rc_context(_STYLE):
+        for kind, draw in figures.items():
+            figure = draw(groups)
+            if figure is not None:
+                names.append(f"{groups[0].environment}-{kind}.png")
+                save(figure, folder / names[-1])
+    return names
+
+
+def write_overview(groups: list[Group], folder: Path) -> str:
+    """
+    Draw the learning curves of all environments in one figure.
+
+    :param groups: of several environments
+    :return: name of the file
+    """
+    with matplotlib.rc_context(_STYLE):
+        save(overview_figure(groups), folder / "learning.png")
+    return "learning.png"
+
+
+def write_equal_time(compared: list[Comparison], folder: Path) -> str:
+    """
+    Draw the learning curves over the time that the baseline takes.
+
+    :return: name of the file
+    """
+    with matplotlib.rc_context(_STYLE):
+        save(equal_time_figure(compared), folder / "equal-time.png")
+    return "equal-time.png"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """
+    Write a figure as a PNG of few colours, which takes a quarter of the room.
+
+    :param path: the file
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def equal_time_figure(compared: list[Comparison]) -> Figure:
+    """Draw training and greedy return over the baseline's time, one column per environment."""
+    environments = list(dict.fromkeys(one.timed.group.environment for one in compared))
+    figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
+    columns = figure.subplots(2, len(environments), squeeze=False).T
+    for name, (training, greedy) in zip(environments, columns, strict=True):
+        chosen = [one for one in compared if one.timed.group.environment == name]
+        shown = [chosen[0].baseline, *(one.timed for one in chosen)]
+        for timed, (_, style) in zip(shown, styles([timed.group for timed in shown]), strict=True):
+            for axis, curves in ((training, timed.training_curves), (greedy, timed.greedy_curves)):
+                _curve(axis, timed.times / timed.end, curves, style)
+        for axis in (training, greedy):
+            axis.set_xlabel(f"processor time, {shown[0].group.algorithm}'s whole training = 1")
+            axis.set_xlim(0, 1)
+            _expert_line(axis, [shown[0].group])
+        training.set_title(name)
+    columns[0][0].set_ylabel("training return")
+    columns[0][1].set_ylabel("greedy return")
+    _legend(figure, columns.flat)
+    return figure
+
+
+def colours(groups: Iterable[Group]) -> dict[str, str]:
+    """Give every algorithm its colour, the same in all figures."""
+    algorithms = list(dict.fromkeys(group.algorithm for group in groups))
+    others = iter(_OTHER_COLOURS * len(algorithms))
+    return {name: _KNOWN_COLOURS.get(name) or next(others) for name in algorithms}
+
+
+def learning_figure(groups: list[Group]) -> Figure:
+    """Draw training return and greedy return over steps, side by side, with the expert's line."""
+    figure, axes = _panels(groups, 2)
+    for axis, title in zip(axes, ("Training return (with exploration)", "Greedy return"), strict=True):
+        axis.set_title(title)
+    _learning_curves(axes, styles(groups))
+    _legend(figure, axes)
+    return figure
+
+
+def overview_figure(groups: list[Group]) -> Figure:
+    """Draw training return (above) and greedy return (below) over steps, one column per environment, without variations."""
+    groups = [group for group in groups if group.variation == groups[0].variation]
+    environments = list(dict.fromkeys(group.environment for group in groups))
+    figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
+    columns = figure.subplots(2, len(environments), squeeze=False).T
+    columns[0][0].set_ylabel("training return")
+    columns[0][1].set_ylabel("greedy return")
+    styled = styles(groups)  # of all, so that an algorithm has one colour everywhere
+    for environment, axes in zip(environments, columns, strict=True):
+        shown = [(group, style) for group, style in styled if group.environment == environment]
+        axes[0].set_title(environment)
+        for axis in axes:
+            _step_axis(axis, shown[0][0].n_timesteps)
+        _learning_curves(axes, shown)
+    _legend(figure, columns.flat)
+    return figure
+
+
+def confidence_figure(groups: list[Group]) -> Figure | None:
+    """Draw the confidence, its parts, and the use of the data over steps, one row per algorithm; None without such data."""
+    shown = [group for group in groups if any(result["expert_statistics"] for result in group.results)]
+    # variations would repeat the picture; the first of each algorithm stands for them
+    shown = [group for index, group in enumerate(shown) if group.algorithm not in {other.algorithm for other in shown[:index]}]
+    shown = shown[:MAX_CONFIDENCE_ROWS]
+    if not shown:
+        return None
+    figure = Figure(figsize=(11, 0.6 + 3.3 * len(shown)), layout="constrained")
+    figure.suptitle(shown[0].environment)
+    rows = figure.subplots(len(shown), 2, squeeze=False)
+    for group, row in zip(shown, rows, strict=True):
+        for axis, (title, names) in zip(row, _CONFIDENCE_PANELS.items(), strict=True):
+            axis.set_title(title if len(shown) == 1 else f"{group.label}: {title[0].lower()}{title[1:]}")
+            for colour, (name, label) in zip(_OTHER_COLOURS, names.items(), strict=False):
+                emphasis = {"color": "black", "linewidth": 2.4} if name == "confidence" else {"color": colour}
+                _curve(axis, *_statistic(group, name), {"label": label, **emphasis})
+            axis.set_ylim(-0.02, 1.02)
+            _step_axis(axis, group.n_timesteps)
+            if axis.lines:  # nothing was logged of a training that is too short
+                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=10)
+    return figure
+
+
+def solved_figure(groups: list[Group]) -> Figure | None:
+    """Draw the share of runs that have solved the environment over steps; None if no run has."""
+    if not any(np.isfinite(group.steps_until_solved).any() for group in groups):
+        return None
+    figure, (axis,) = _panels(groups, 1)
+    axis.set_title(f"Share of runs that have solved it (return {groups[0].solved:.4g})")
+    for group, style in styles(groups):
+        steps = np.sort(group.steps_until_solved[np.isfinite(group.steps_until_solved)])
+        x = np.concatenate([[0], steps, [group.n_timesteps]])
+        share = np.concatenate([np.arange(len(steps) + 1), [len(steps)]]) / len(group.results)
+        axis.step(x, share, where="post", **style)
+    axis.set_ylim(-0.02, 1.05)
+    _legend(figure, [axis])
+    return figure
+
+
+def variations_figure(groups: list[Group]) -> Figure | None:
+    """Draw area and final greedy return of every variation with their intervals; None without variations."""
+    if len({group.variation for group in groups}) < 2:
+        return None
+    palette = colours(groups)
+    figure = Figure(figsize=(11, 1.4 + 0.4 * len(groups)), layout="constrained")
+    figure.suptitle(groups[0].environment)
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, title in zip(axes, ("Area under the training curve", "Final greedy return"), strict=True):
+        axis.set_title(title)
+    for position, group in enumerate(groups):
+        for axis, scores in zip(axes, (group.areas, group.finals), strict=True):
+            value, low, high = aggregate([scores])
+            colour = palette[group.algorithm]
+            axis.plot([low, high], [position, position], color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
+            axis.plot([value], [position], "o", color=colour)
+    axes[0].set_yticks(range(len(groups)), [group.label for group in groups])
+    axes[0].set_ylim(len(groups) - 0.5, -0.5)
+    mean = groups[0].reference_return
+    if np.isfinite(mean):
+        axes[1].axvline(mean, color=_EXPERT_COLOUR, linestyle=(0, (4, 3)), linewidth=1.2)
+        place = {"xycoords": ("data", "axes fraction"), "xytext": (4, 4), "textcoords": "offset points"}
+        axes[1].annotate(f"expert {mean:.4g}", (mean, 0), **place, color=_EXPERT_COLOUR, fontsize=10)
+    return figure
+
+
+def _learning_curves(axes: Any, styled: list[tuple[Group, dict[str, Any]]]) -> None:
+    """Draw the training returns of one environment into the first axis, the greedy returns into the second."""
+    for group, style in styled:
+        _curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
+        _curve(axes[1], *group.greedy_curves, style)
+    for axis in axes:
+        _expert_line(axis, [group for group, _ in styled])
+
+
+def _panels(groups: list[Group], n_columns: int) -> tuple[Figure, list[Any]]:
+    figure = Figure(figsize=(11 if n_columns > 1 else 6, 4.4), layout="constrained")
+    figure.suptitle(groups[0].environment)
+    axes = list(figure.subplots(1, n_columns, squeeze=False)[0])
+    for axis in axes:
+        _step_axis(axis, groups[0].n_timesteps)
+    return figure, axes
+
+
+def _step_axis(axis: Any, n_timesteps: int) -> None:
+    axis.set_xlabel("environment steps")
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_xlim(0, n_timesteps)
+
+
+def styles(groups: list[Group]) -> list[tuple[Group, dict[str, Any]]]:
+    """Colour tells the algorithm, line style the variation; where colours are used again, line style tells that, too."""
+    palette, variations = colours(groups), list(dict.fromkeys(group.variation for group in groups))
+    others = [name for name in palette if name not in _KNOWN_COLOURS]
+
+    def line_style(group: Group) -> str:
+        again = others.index(group.algorithm) // len(_OTHER_COLOURS) if group.algorithm in others else 0
+        return _LINE_STYLES[(variations.index(group.variation) + again) % len(_LINE_STYLES)]
+
+    return [
+        (group, {"label": group.label, "color": palette[group.algorithm], "linestyle": line_style(group)}) for group in groups
+    ]
+
+
+def _curve(axis: Any, steps: np.ndarray, curves: np.ndarray, style: dict[str, Any]) -> None:
+    """Draw the interquartile mean of several runs and its interval."""
+    if len(curves) == 0:
+        return
+    value, low, high = bands(curves)
+    axis.plot(steps, value, **style)
+    axis.fill_between(steps, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _statistic(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a logged statistic of all runs at common steps; no runs if nobody logged it."""
+    steps, curves = curve_steps(group.n_timesteps), []
+    for result in group.results:
+        points = [(sample["step"], sample[name]) for sample in result["expert_statistics"] if name in sample]
+        if points:
+            known_steps, values = zip(*points, strict=True)
+            curves.append(np.interp(steps, known_steps, values))
+    return steps, np.asarray(curves)
+
+
+def _expert_line(axis: Any, groups: list[Group]) -> None:
+    mean = groups[0].reference_return
+    if np.isfinite(mean):
+        axis.axhline(mean, color=_EXPERT_COLOUR, linestyle=(0, (4, 3)), linewidth=1.2)
+        place = {"xy": (1, mean), "xycoords": ("axes fraction", "data"), "xytext": (4, 0), "textcoords": "offset points"}
+        axis.annotate(f"expert\n{mean:.4g}", **place, va="center", color=_EXPERT_COLOUR, fontsize=10)
+
+
+def _legend(figure: Figure, axes: Iterable[Any]) -> None:
+    """Name every line once, whichever of the axes it is in."""
+    known: dict[str, Any] = {}
+    for axis in axes:
+        known |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    columns = max(2, int(figure.get_figwidth() // 3))
+    rows = math.ceil(len(known) / columns)
+    # a long legend has room of its own, or it would take the axes'
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - FREE_LEGEND_ROWS))
+    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=min(len(known), columns))

@@ -1,0 +1,278 @@
+"""The report of a suite: tables and figures, from the JSON files alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from benchmarks import plots
+from benchmarks.algorithms import BASELINE
+from benchmarks.analysis import KNOWN, Group, Overall, Summary, load_groups, overall, summarise
+from benchmarks.curves import N_POINTS, WINDOW
+from benchmarks.equal_time import Comparison, Timed, compare
+from benchmarks.statistics import Estimate
+from benchmarks.storage import ResultFolder
+from benchmarks.suite import Suite
+from benchmarks.tables import Table
+from sb3_diiqn.expert.manifest import write_text
+
+NOTHING = "-"
+DEFINITIONS = f"""\
+- Values are interquartile means over runs (seeds), with 95 % stratified bootstrap confidence intervals.
+- Training return at a step: mean return of the last {WINDOW} episodes finished until then, exploration included. Area: its \
+mean over {N_POINTS} evenly spaced steps.
+- Relative to {BASELINE}: ratio of the areas, both measured from the environment's lowest return. Better than {BASELINE}: \
+probability that a run's area exceeds that of a run of {BASELINE}; in the same variation, if {BASELINE} was run in it.
+- Mean greedy return: mean over all evaluations. Exploration, guided or not, has no part in it.
+- Final greedy return: mean over the evaluations in the last tenth of the training.
+- Expert passed: the interval of the final greedy return lies above the expert's mean return.
+- What is known of the expert. Agreement with its true actions, which no algorithm is given, in the mean of the runs at \
+their ends: of the actions inferred from the nearest transition; share of transitions where the true action is among the \
+plausible ones of the estimate; the share that the estimates expect, which is the same if they are calibrated; and where it \
+is the clone's likeliest. In the mean over runs and training: share of the agent's transitions that are matched, the three \
+factors of the confidence in the expert samples, and the confidence, Phi, which is 0 for transitions of the agent without \
+one.
+- Solved: the greedy return reaches the stated return (without one: the expert's mean return) at an evaluation and at the \
+next. Runs that never do count with the whole training in "steps until solved".
+"""
+
+EQUAL_TIME = f"""\
+Whole trainings of one seed, in turns on one machine, tell what they take of the processor's time (`benchmark cost`). Here \
+each algorithm has the time that {BASELINE}, in its first variation, takes for all of its steps; what is done before stays \
+at its last return. Speed: of the whole training, relative to {BASELINE}. Training and greedy return are means over that \
+time, the latter linear from the lowest return to each evaluation in turn; at the end: training return over its last tenth.
+"""
+
+
+def write_report(suite: Suite, folder: ResultFolder) -> Path:
+    """
+    Write the report of a suite and print its tables.
+
+    :return: path of the Markdown file; CSV files and figures are beside it
+    """
+    target = folder.report(suite)
+    groups = load_groups(suite, folder)
+    summaries = [summarise(group, groups, suite) for group in groups]
+    n_runs, n_cells = sum(len(group.results) for group in groups), len(suite.cells())
+    parts = [f"# {suite.name}", f"{n_runs} of {n_cells} runs are finished."]
+    print("\n\n".join(parts))
+    for environment in dict.fromkeys(group.environment for group in groups):
+        rows = [summary for summary in summaries if summary.group.environment == environment]
+        section = [f"## {environment}", environment_table(rows).markdown()]
+        expert = expert_table(rows)
+        if expert.rows:
+            section.append(expert.markdown())
+        print("\n" + "\n\n".join(section))
+        figures = plots.write_figures([summary.group for summary in rows], target)
+        parts += [*section, *(f"![{name.removesuffix('.png')}]({name})" for name in figures)]
+    across = overall(summaries, groups, suite)
+    if len({group.environment for group in groups}) > 1 and across:
+        section = ["## All environments", comparison_table(summaries).markdown(), overall_table(across).markdown()]
+        print("\n" + "\n\n".join(section))
+        chosen = [group for group in groups if suite.overview is None or group.algorithm in suite.overview]
+        parts += [*section, f"![learning]({plots.write_overview(chosen or groups, target)})"]
+        write_text(target / "overall.csv", overall_csv(across).csv())
+    compared = compare(groups, suite, folder)
+    if compared:
+        section = ["## At equal processor time", equal_time_table(compared).markdown()]
+        print("\n" + "\n\n".join(section))
+        parts += [*section, f"![at equal processor time]({plots.write_equal_time(compared, target)})", EQUAL_TIME]
+        write_text(target / "equal_time.csv", equal_time_csv(compared).csv())
+    write_text(target / "summary.csv", summary_csv(summaries).csv())
+    write_text(target / "runs.csv", runs_csv(groups).csv())
+    write_text(target / "report.md", "\n\n".join([*parts, "## How to read this", DEFINITIONS]))
+    print(f"\nwritten: {target / 'report.md'}", flush=True)
+    return target / "report.md"
+
+
+def environment_table(summaries: list[Summary]) -> Table:
+    """Make the table of one environment: its experts, then one row per algorithm and variation."""
+    header = [
+        "", "runs", "area under training curve", f"relative to {BASELINE}", f"better than {BASELINE}",
+        "mean greedy return", "final greedy return", "expert passed", "steps until solved", "solved",
+    ]  # fmt: skip
+    rows = [
+        [label, *[NOTHING] * 5, f"{number(mean)} ± {number(deviation)}", *[NOTHING] * 3]
+        for label, (mean, deviation) in _experts([summary.group for summary in summaries]).items()
+    ]
+    return Table(header, rows + [_row(summary) for summary in summaries])
+
+
+def _row(summary: Summary) -> list[str]:
+    """Write the row of an algorithm and variation in the table of its environment."""
+    group = summary.group
+    return [
+        group.label,
+        str(len(group.results)) if len(group.results) == group.n_cells else f"{len(group.results)} of {group.n_cells}",
+        estimate(summary.area),
+        estimate(summary.relative_area),
+        estimate(summary.improvement),
+        estimate(summary.greedy),
+        estimate(summary.final),
+        NOTHING if summary.expert_passed is None else ("yes" if summary.expert_passed else "no"),
+        estimate(summary.steps) if summary.solved > 0 else NOTHING,
+        NOTHING if math.isnan(summary.solved) else f"{summary.solved:.0%}",
+    ]
+
+
+def expert_table(summaries: list[Summary]) -> Table:
+    """Make the table of how well the expert's actions are known in one environment, and how much its transitions count."""
+    known = {summary.group.label: summary.group.known for summary in summaries}
+    rows = [[label, *(number(values.get(name, math.nan)) for name in KNOWN)] for label, values in known.items() if values]
+    return Table(["what is known of the expert", *KNOWN], rows)
+
+
+def comparison_table(summaries: list[Summary]) -> Table:
+    """Make the table of all environments: what matters most, one row per environment, algorithm and variation."""
+    header = ["", "expert", "", "runs", "area under training curve", f"relative to {BASELINE}"]
+    header += ["mean greedy return", "final greedy return", "expert passed"]
+    rows = []
+    for summary in summaries:
+        label, runs, area, share, _, greedy, final, passed, *_ = _row(summary)
+        expert = number(summary.group.expert_return[0])
+        rows.append([summary.group.environment, expert, label, runs, area, share, greedy, final, passed])
+    return Table(header, rows)
+
+
+def _experts(groups: list[Group]) -> dict[str, tuple[float, float]]:
+    """Name the experts of an environment: its own one, and those that only some learned from."""
+    experts: dict[tuple[float, float], list[str]] = {}
+    for group in groups:
+        if not math.isnan(group.expert_return[0]):
+            experts.setdefault(group.expert_return, []).append(group.label)
+    reference = groups[0].reference_return
+    return {
+        "expert" if values[0] == reference else f"expert of {', '.join(labels)}": values for values, labels in experts.items()
+    }
+
+
+def overall_table(rows: list[Overall]) -> Table:
+    """Make the table over all environments."""
+    header = ["", "environments", "runs", f"area relative to {BASELINE}", f"better than {BASELINE}", "expert passed"]
+    return Table(
+        header,
+        [
+            [
+                row.label,
+                str(row.n_environments),
+                str(row.n_runs),
+                estimate(row.relative_area),
+                estimate(row.improvement),
+                f"{row.n_passed} of {row.n_environments}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def equal_time_table(compared: list[Comparison]) -> Table:
+    """Make the table of what is learned in the time that the baseline takes."""
+    header = ["", "", f"speed relative to {BASELINE}", "steps", "training return", f"relative to {BASELINE}"]
+    header += ["greedy return", "training return at the end"]
+    rows = []
+    for environment in dict.fromkeys(one.timed.group.environment for one in compared):
+        chosen = [one for one in compared if one.timed.group.environment == environment]
+        rows.append(_timed_row(chosen[0].baseline, None))
+        rows += [_timed_row(one.timed, one.relative_area) for one in chosen]
+    return Table(header, rows)
+
+
+def _timed_row(timed: Timed, relative_area: Estimate | None) -> list[str]:
+    return [
+        timed.group.environment,
+        timed.group.label,
+        number(timed.speed),
+        number(timed.steps_at_times[-1]),
+        estimate(timed.area),
+        estimate(relative_area),
+        estimate(timed.greedy),
+        estimate(timed.final_training),
+    ]
+
+
+def equal_time_csv(compared: list[Comparison]) -> Table:
+    """Make the same table with the baseline beside each algorithm, at full precision."""
+    names = ("area", "mean_greedy_return", "final_training_return")
+    header = ["environment", "algorithm", "variation", "runs", "baseline", "speed", "steps", *_with_intervals("relative_area")]
+    header += [*_with_intervals(*names), *_with_intervals(*(f"baseline_{name}" for name in names))]
+    rows = []
+    for one in compared:
+        group, timed = one.timed.group, one.timed
+        row = [group.environment, group.algorithm, group.variation, len(group.results), one.baseline.group.algorithm]
+        row += [timed.speed, float(timed.steps_at_times[-1]), *one.relative_area]
+        for side in (timed, one.baseline):
+            row += [*side.area, *side.greedy, *side.final_training]
+        rows.append([_plain(entry) for entry in row])
+    return Table(header, rows)
+
+
+def summary_csv(summaries: list[Summary]) -> Table:
+    """Make the tables of all environments in one, at full precision."""
+    names = (
+        "area", "relative_area", "improvement", "mean_greedy_return", "final_greedy_return", "final_training_return",
+        "steps_until_solved",
+    )  # fmt: skip
+    header = ["environment", "algorithm", "variation", "runs", "expert_return"]
+    header += [*_with_intervals(*names), "expert_passed", "solved", *(f"expert_{name}" for name in KNOWN)]
+    rows = []
+    for summary in summaries:
+        group = summary.group
+        row = [group.environment, group.algorithm, group.variation, len(group.results), group.expert_return[0]]
+        estimates = (
+            summary.area, summary.relative_area, summary.improvement, summary.greedy, summary.final,
+            summary.final_training, summary.steps,
+        )  # fmt: skip
+        for value in estimates:
+            row += list(value) if value else [math.nan] * 3
+        known = group.known
+        row += [summary.expert_passed, summary.solved, *(known.get(name) for name in KNOWN)]
+        rows.append([_plain(entry) for entry in row])
+    return Table(header, rows)
+
+
+def overall_csv(rows: list[Overall]) -> Table:
+    """Make the table over all environments, at full precision."""
+    header = ["label", "environments", "runs", *_with_intervals("relative_area", "improvement"), "expert_passed"]
+    values = [[row.label, row.n_environments, row.n_runs, *row.relative_area, *row.improvement, row.n_passed] for row in rows]
+    return Table(header, [[_plain(value) for value in row] for row in values])
+
+
+def runs_csv(groups: list[Group]) -> Table:
+    """Make the table of all runs, at full precision."""
+    header = ["environment", "algorithm", "variation", "seed", "area", "mean_greedy_return", "final_greedy_return"]
+    header += ["final_training_return", "steps_until_solved", "episodes", "wall_time", "steps_per_second"]
+    rows = []
+    for group in groups:
+        scores = (group.areas, group.greedy_means, group.finals, group.training_finals, group.steps_until_solved)
+        for result, *values in zip(group.results, *scores, strict=True):
+            row = [group.environment, group.algorithm, group.variation, result["seed"], *values]
+            row += [len(result["training"]["step"]), result["wall_time"], result["steps_per_second"]]
+            rows.append([_plain(entry) for entry in row])
+    return Table(header, rows)
+
+
+def _with_intervals(*names: str) -> list[str]:
+    """Name the columns of estimates in a CSV file."""
+    return [f"{name}{part}" for name in names for part in ("", "_low", "_high")]
+
+
+def _plain(value: object) -> str:
+    """Write a value for a CSV file; what does not exist is an empty cell."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return str(float(value)) if isinstance(value, float) else str(value)
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits, and whole from 1000 on."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else NOTHING
+    return f"{value:.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
+
+
+def estimate(value: Estimate | None) -> str:
+    """Write a value with its interval."""
+    if value is None or math.isnan(value.value):
+        return NOTHING
+    interval = "" if math.isnan(value.low) else f" [{number(value.low)}, {number(value.high)}]"
+    return number(value.value) + interval
