@@ -10,6 +10,7 @@ import pytest
 import yaml
 from stable_baselines3 import DQN
 
+from benchmarks import algorithms
 from benchmarks.__main__ import main
 from benchmarks.cell import model_of
 from benchmarks.runner import check_runnable
@@ -280,6 +281,10 @@ def test_names_are_those_of_python(name: str, arguments: dict[str, Any]) -> None
     )
     assert type(model).__name__ == name.removesuffix("-paper").upper()
     assert {argument: getattr(model, argument) for argument in arguments} == arguments
+
+
+def test_the_published_method_is_that_of_the_package() -> None:
+    assert algorithms.PAPER == PAPER
 
 
 def test_help_lists_the_suites(capsys: pytest.CaptureFixture[str]) -> None:

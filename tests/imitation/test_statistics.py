@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch as th
 from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_diiqn import DIIQN, HADIIQN, PAPER
+from sb3_diiqn.exceptions import ExpertDataWarning
 from sb3_diiqn.imitation.statistics import network_statistics
 from sb3_diiqn.imitation.units import stored_steps
 from sb3_diiqn.inference import ActionEstimates
@@ -154,6 +156,24 @@ def test_one_line_says_what_is_in_use(capsys: pytest.CaptureFixture[str]) -> Non
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "learning from" in line]
     for part in ("HADIIQN: ", "nearest transitions;", "no guide", "no imitation loss"):
         assert part in line
+
+
+def first_numbers(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Compares the first numbers of observations only, which are fifths here."""
+    return np.abs(first[:, np.newaxis, 0] - second[np.newaxis, :, 0])
+
+
+@pytest.mark.parametrize("threshold, fraction", [(0.9, "0.0%"), (0.8, "33.3%"), (0.6, "60.0%")])
+def test_the_line_names_the_fraction_of_distinct_pairs_that_match(
+    threshold: float, fraction: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Six states make 15 pairs: none is within a tenth, the 5 of neighbours within a fifth, and 4 more within two."""
+    matching = {"similarity_metric": first_numbers, "similarity_threshold": threshold}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExpertDataWarning)
+        make(verbose=1, matching_kwargs=matching).learn(1)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "learning from" in line]
+    assert f"similarity of {threshold:g} on, as {fraction} of the pairs of distinct expert states do;" in line
 
 
 def test_silence_without_verbose_and_without_expert_data(capsys: pytest.CaptureFixture[str]) -> None:
