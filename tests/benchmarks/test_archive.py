@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.__main__ import main
@@ -21,6 +21,7 @@ from tests.benchmarks.test_report import fabricate, made_suite
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9=.-]{0,8}/dqn/default/seed-\d{1,2}\.json", fullmatch=True)
 
 
+@settings(max_examples=8)  # each compression takes 64 MiB, and a twentieth of a second
 @given(cells=st.dictionaries(names, st.binary(max_size=50), max_size=5))
 def test_the_same_cells_give_the_same_bytes(cells: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("archives")

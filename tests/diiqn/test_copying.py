@@ -121,15 +121,21 @@ def test_a_copy_of_the_replay_buffer_alone_is_complete(made: Callable[[], Any], 
 
 @pytest.mark.parametrize("made", [MODELS["default"], MODELS["HADIIQN"]], ids=["DIIQN", "HADIIQN"])
 def test_a_copied_buffer_can_take_the_place_of_the_models_own(made: Callable[[], Any]) -> None:
+    """What was learned about the expert comes with it, and everything goes on with that."""
     model = made().learn(80)
-    before = model.knowledge.training_count.copy()
-    old = model.replay_buffer
-    model.replay_buffer = copy.deepcopy(old)
+    copied = copy.deepcopy(model.replay_buffer)
+    before = copied.knowledge.training_count.copy()
     model.learn(60, reset_num_timesteps=False)
-    matching = getattr(model.learner.exploration.guide, "second", model.learner.exploration.guide)
-    assert matching.knowledge is model.knowledge, "the guide goes by what is learned from now on"
     assert model.knowledge.training_count.sum() > before.sum()
-    np.testing.assert_array_equal(old.knowledge.training_count, before)
+    model.replay_buffer = copied
+    model.learn(0, reset_num_timesteps=False)
+    np.testing.assert_array_equal(model.knowledge.training_count, before)
+    model.learn(60, reset_num_timesteps=False)
+    assert model.knowledge.training_count.sum() > before.sum()
+    matching = getattr(model.learner.exploration.guide, "second", model.learner.exploration.guide)
+    assert model.replay_buffer is copied
+    for part in (copied, matching, model.learner, model.learner.losses[0]):
+        assert part.knowledge is model.knowledge, part
 
 
 def test_another_buffer_in_place_of_the_models_own_is_checked_as_one_that_is_loaded() -> None:
