@@ -114,8 +114,13 @@ def check_has_learned(model: DIIQN) -> None:
     assert all(th.isfinite(parameter).all() for parameter in model.policy.parameters())
 
 
-@pytest.mark.parametrize("n_envs", [1, 2])
-@pytest.mark.parametrize("name", CASES)
+#: One environment and two by turns; both where observations are simplest, and where they are stacked and normalised.
+BOTH = ("vector", "dict", "vector, stacked and normalised", "guided by matches, normalised")
+NUMBERED = [(name, 1 + number % 2) for number, name in enumerate(CASES)]
+NUMBERED += [(name, 3 - n_envs) for name, n_envs in NUMBERED if name in BOTH]
+
+
+@pytest.mark.parametrize(("name", "n_envs"), NUMBERED)
 def test_it_works(name: str, n_envs: int, tmp_path: Path) -> None:
     case = CASES[name]
     model = make(case, n_envs).learn(100)

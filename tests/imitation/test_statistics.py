@@ -127,7 +127,7 @@ def test_agreement_counts_as_far_as_the_expert_is_known() -> None:
     assert "clone_agreement" not in network_statistics(learner)
 
 
-@pytest.mark.parametrize("look", ["vector", "dict", "bool planes", "discrete"])
+@pytest.mark.parametrize("look", ["vector", "dict"])
 def test_asking_changes_nothing_that_is_learned(look: str) -> None:
     def parameters(model: DIIQN, asking: bool) -> list[th.Tensor]:
         def ask(*_: Any) -> bool:
