@@ -160,6 +160,7 @@ def test_report(workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     settings = yaml.safe_load(output.partition("value is 7:\n")[2])
     best = convert(study.trials[7].params)
     assert settings.pop("inference") == best.pop("inference")
+    assert settings.pop("matching_kwargs") == pytest.approx(best.pop("matching_kwargs"), abs=1e-4)
     assert settings == pytest.approx(best, abs=1e-4)
     with open("report/trials.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
