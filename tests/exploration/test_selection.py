@@ -44,7 +44,7 @@ def test_only_the_latest_episodes_count() -> None:
     for _ in range(15):
         returns.note(True, 2)
     assert returns.guide_is_better() == 1
-    assert returns.statistics() == {"guide_return": 2, "own_return": 1, "guide_is_better": 1}
+    assert returns.statistics() == {"guide_return": 2, "compared_return": 1, "guide_is_better": 1}
 
 
 def test_a_bad_beginning_is_forgotten_and_the_guide_tried_again() -> None:

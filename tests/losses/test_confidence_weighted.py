@@ -77,10 +77,10 @@ def test_statistics_are_means_since_they_were_last_taken() -> None:
     td = output(BATCH, Q_VALUES, LOSSES)
     for _ in range(2):
         loss(BATCH, td, 1.0)
-    taken = loss.statistics.take()
+    taken = loss.statistics(progress_remaining=1.0)
     assert taken["confidence"] == pytest.approx(sum(PHI) / 4)
     assert taken["training"] == pytest.approx((1 + log(3) / log(10) + 0) / 3)
-    assert loss.statistics.take() == {}
+    assert loss.statistics(progress_remaining=1.0) == {}
 
 
 def test_it_wants_no_samples() -> None:
