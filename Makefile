@@ -6,7 +6,12 @@ ARGS ?=
 extras := extra,plots,contrib,ray,minari,huggingface,minatar,mazes,box2d,zoo,tests
 current_extras := $(extras),atari,highway,dev
 imitation_extras := $(extras),imitation
+demo_extras := plots
 
+# The pins are those of Python 3.11 and newer.
+current_pins := $(shell $(PYTHON) -c "import sys; print('current' if sys.version_info >= (3, 11) else 'python-3.10')")
+
+demo := .venv-demo/bin/python
 current := .venv/bin/python
 imitation := .venv-imitation/bin/python
 pytest := -m pytest -n auto --maxprocesses 8 --dist worksteal
@@ -16,17 +21,20 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip does not compile what it installs; Python does that for the small part that is used, and keeps it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-imitation lint format type install install-imitation constraints clean
+.PHONY: help demo test test-fast test-imitation lint format type install install-imitation constraints clean
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
 
-demo: install  ## Record an expert, train DQN and DIIQN, print the table and draw the plots
-	$(current) -m benchmarks run demo --out benchmark_results/demo
-	$(current) -m benchmarks report --out benchmark_results/demo
+demo: .venv-demo/installed  ## Record an expert, train DQN and DIIQN, print the table and draw the plots
+	$(demo) -m benchmarks run demo --out benchmark_results/demo
+	$(demo) -m benchmarks report --out benchmark_results/demo
 
 test: install  ## Run all tests; options for pytest: make test ARGS="-k resume"
 	$(current) $(pytest) $(ARGS)
+
+test-fast: install  ## Run the tests that take at most a second or two each: a minute and a half on two cores
+	$(current) $(pytest) -m "not slow and not learning" $(ARGS)
 
 test-imitation: install-imitation  ## Run all tests beside imitation 1.0.1, stable-baselines3 2.2 and gymnasium 0.29
 	$(imitation) $(pytest) $(ARGS)
@@ -45,16 +53,19 @@ type: install  ## Check types (mypy --strict)
 install: .venv/installed  ## Make the virtual environment .venv
 install-imitation: .venv-imitation/installed  ## Make the virtual environment .venv-imitation
 
-.venv/installed: setup.cfg setup.py constraints/current.txt
-	$(call make_environment,.venv,current)
+.venv-demo/installed: setup.cfg setup.py constraints/$(current_pins).txt
+	$(call make_environment,.venv-demo,$(current_pins),$(demo_extras))
+
+.venv/installed: setup.cfg setup.py constraints/$(current_pins).txt
+	$(call make_environment,.venv,$(current_pins),$(current_extras))
 
 .venv-imitation/installed: setup.cfg setup.py constraints/imitation.txt
-	$(call make_environment,.venv-imitation,imitation)
+	$(call make_environment,.venv-imitation,imitation,$(imitation_extras))
 
 define make_environment
-	@echo "Installing the $(2) lane into $(1): some minutes, 2 GB, once"
+	@echo "Installing into $(1): some minutes, up to 2 GB, once"
 	@$(PYTHON) -m venv $(1)
-	@$(1)/bin/python -m pip install -qq --no-compile -c constraints/$(2).txt -e '.[$($(2)_extras)]'
+	@$(1)/bin/python -m pip install -qq --no-compile -c constraints/$(2).txt -e '.[$(3)]'
 	@touch $@
 endef
 
@@ -63,5 +74,5 @@ constraints:  ## Resolve both lanes anew: constraints/*.in and setup.cfg -> cons
 	$(PYTHON) constraints/resolve.py imitation '$(imitation_extras)' > imitation.tmp && mv imitation.tmp constraints/imitation.txt
 
 clean:  ## Remove the virtual environments and everything else that is made again
-	rm -rf .venv .venv-imitation build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-imitation build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find sb3_diiqn benchmarks tests examples constraints -name __pycache__ -prune -exec rm -rf {} +

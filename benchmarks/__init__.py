@@ -96,5 +96,6 @@ the training the ``steps`` and the ``seconds`` of DQN and of the algorithm until
 defined in :mod:`~benchmarks.curves` and :mod:`~benchmarks.statistics`.
 
 On a Ray cluster (``--backend ray``, extra ``ray``) experts are made on this machine, and cells take one CPU each.
-``sb3_diiqn`` must be installed on the cluster; this folder is sent there, and a common one is not needed.
+On the cluster ``sb3_diiqn`` must be installed, and the clone with this folder be on its ``PYTHONPATH``; a common folder is
+not needed.
 """

@@ -164,9 +164,7 @@ def ray_backend(address: str | None) -> AbstractContextManager[RayBackend]:
 @contextmanager
 def _ray_cluster(ray: Any, address: str | None) -> Iterator[RayBackend]:
     try:
-        # the cluster has sb3_diiqn installed, and not what is beside it
-        environment = {"py_modules": [str(Path(__file__).parent)]}
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.WARNING)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigurationError(f"There is no Ray cluster at the address {address!r}: {error}") from error
     try:

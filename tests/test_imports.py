@@ -16,17 +16,17 @@ ROOT = Path(sb3_diiqn.__file__).parent
 LAYERS = [
     "exceptions",
     "expert",
-    "record",
     "inference",
     "common",
     "networks",
     "exploration",
     "losses",
     "imitation",
+    "baselines",
     "diiqn",
     "ha_diiqn",
-    "baselines",
     "envs",
+    "record",
     "zoo",
 ]
 

@@ -158,7 +158,8 @@ def settings_from(settings_class: type[Settings], name: str, given: Mapping[str,
     :param given: its value
     :raises ConfigurationError: if it is no dictionary, has an unknown key, or a value that is out of range
     """
-    known = [field.name for field in fields(settings_class)]  # type: ignore[arg-type]
+    dataclass_type: Any = settings_class
+    known = [field.name for field in fields(dataclass_type)]
     if given is not None and not isinstance(given, Mapping):
         raise ConfigurationError(f"{name}={given!r}: it must be a dictionary, or None")
     for key in given or {}:

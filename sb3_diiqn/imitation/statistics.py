@@ -69,7 +69,7 @@ def in_use(learner: Learner) -> str:
     threshold = knowledge.settings.similarity_threshold
     parts = [
         f"learning from {knowledge.expert!r}",
-        f"observations compared by {knowledge.metric}, matching from a similarity of {threshold:g} on, as "
+        f"observations compared by {type(knowledge.matcher.distance).__name__}, matching from a similarity of {threshold:g} on, as "
         f"{knowledge.matching_pairs:.1%} of the pairs of distinct expert states do",
         f"actions inferred from the nearest transitions{'' if network is None else f' and by {type(network).__name__}'}",
         _guide(learner),

@@ -37,13 +37,13 @@ class ActionClassifier(ObservationNetwork):
             answers = [logits(*portion).softmax(dim=1).cpu().numpy() for portion in self._portions(observations)]
             return np.concatenate(answers)
 
-    def _portions(self, observations: tuple[TensorObservations, ...]) -> list[tuple[Any, ...]]:
+    def _portions(self, observations: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Cut observations, each of shape (n, ...), into what is computed at once."""
         size = count_observations(observations[0])
         portion = PORTION_ON_CPU if next(self.parameters()).device.type == "cpu" else max(size, 1)
         # tensors have rows as arrays do; without any rows, too, there is one answer
         starts = range(0, max(size, 1), portion)
-        return [tuple(take(given, slice(start, start + portion)) for given in observations) for start in starts]  # type: ignore[arg-type]
+        return [tuple(take(given, slice(start, start + portion)) for given in observations) for start in starts]
 
     def _descend(self, targets: th.Tensor, *observations: TensorObservations) -> float:
         """Make one step of gradient descent on the cross-entropy; targets are actions or probabilities."""

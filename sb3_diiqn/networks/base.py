@@ -149,7 +149,8 @@ def channel_axis(observation_space: spaces.Space[Any]) -> int | None:
         return 0
     if not is_planes(observation_space):
         return None
-    first, middle, last = observation_space.shape  # type: ignore[misc]
+    shape: Any = observation_space.shape
+    first, middle, last = shape
     if first == middle:
         return 2
     return 0 if middle == last or first < last else 2
@@ -201,9 +202,10 @@ def make_extractor(observation_space: spaces.Space[Any], axis: int | None = None
     if isinstance(observation_space, spaces.Dict):
         extractor = CombinedExtractor(observation_space)
     elif is_image_space(observation_space) and not _is_small(observation_space):
+        shape: Any = observation_space.shape
         extractor = NatureCNN(observation_space)
         # what moves is small and faint against all that does not: without normalisation the network would not see it
-        normalization = nn.BatchNorm2d(observation_space.shape[0], affine=False)  # type: ignore[index]
+        normalization = nn.BatchNorm2d(shape[0], affine=False)
         return nn.Sequential(normalization, extractor), extractor.features_dim
     else:
         extractor = FlattenExtractor(observation_space)

@@ -32,8 +32,8 @@ class TransitionClassifier(ActionClassifier):
 
     def _features(self, *observations: TensorObservations) -> th.Tensor:
         if self._axis is not None:
-            before, after = observations
-            return super()._features(th.cat([before, after - before], dim=1 + self._axis))  # type: ignore[operator, list-item]
+            images: Any = observations
+            return super()._features(th.cat([images[0], images[1] - images[0]], dim=1 + self._axis))
         before, after = (self.extractor(given) for given in observations)
         return th.cat([before, after - before], dim=1)
 
@@ -103,12 +103,12 @@ class InverseDynamics(TransitionClassifier):
         return logits.softmax(dim=1).clamp_min(self.least_share / logits.shape[1]).log()
 
 
-def with_twice_the_channels(space: spaces.Space[Any], axis: int) -> spaces.Box:
+def with_twice_the_channels(space: Any, axis: int) -> spaces.Box:
     """
     Make the space of two observations, one above the other.
 
     :param space: images or planes
     :param axis: that of the channels
     """
-    low, high = (np.repeat(bound, 2, axis=axis) for bound in (space.low, space.high))  # type: ignore[attr-defined]
-    return spaces.Box(low, high, dtype=space.dtype)  # type: ignore[arg-type]
+    low, high = (np.repeat(bound, 2, axis=axis) for bound in (space.low, space.high))
+    return spaces.Box(low, high, dtype=space.dtype)

@@ -7,7 +7,7 @@ import pytest
 from stable_baselines3 import DQN
 
 from benchmarks.agreement import ActionAgreement
-from sb3_diiqn import DIIQN
+from sb3_diiqn import DIIQN, PAPER
 from tests.helpers import LineEnv, right_walks
 
 RIGHT = 1
@@ -22,7 +22,7 @@ def learner(**settings: object) -> DIIQN:
 
 
 def test_the_published_method_knows_what_it_inferred() -> None:
-    model = learner(preset="paper")
+    model = learner(**PAPER)
     model.update_confidence()
     n = len(right_walks())
     agreement = ActionAgreement(np.full(n, RIGHT))(model)
@@ -41,16 +41,16 @@ def test_a_clone_is_compared_too() -> None:
 
 
 def test_a_model_that_has_learned_nothing() -> None:
-    model = DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu", preset="guided")
+    model = DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu")
     agreement = ActionAgreement(np.full(len(right_walks()), RIGHT))(model)
     assert agreement.keys() == {"plausible", "expected"}
 
 
 def test_what_is_expected_is_the_probability_of_the_plausible_actions() -> None:
-    model = DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu", preset="guided")
+    model = DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu")
     n = len(right_walks())
     probabilities = np.tile([0.2, 0.8], (n, 1))
-    model._action_probabilities = lambda indices, *observations: probabilities[: len(indices)]  # type: ignore[method-assign]
+    model.learner.inference.probabilities = lambda rows: probabilities[: len(rows.indices)]  # type: ignore[method-assign, union-attr]
     agreement = ActionAgreement(np.full(n, RIGHT))(model)
     assert agreement["expected"] == pytest.approx(0.8)
     assert agreement["plausible"] == 1.0

@@ -10,10 +10,12 @@ import pytest
 import yaml
 from stable_baselines3 import DQN
 
+from benchmarks import algorithms
 from benchmarks.__main__ import main
 from benchmarks.cell import model_of
 from benchmarks.runner import check_runnable
 from benchmarks.suite import SUITES, Suite, load_suite, parse_suite
+from sb3_diiqn import PAPER
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.record import record_expert
 
@@ -263,16 +265,26 @@ def test_bad_own_algorithm(name: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "preset"),
-    [("diiqn", "guided"), ("diiqn-paper", "paper"), ("hadiiqn", "bridging"), ("hadiiqn-paper", "paper")],
+    ("name", "arguments"),
+    [
+        ("diiqn", {"inference": "auto", "guide": "auto", "imitation_coef": 1.0}),
+        ("diiqn-paper", PAPER),
+        ("hadiiqn", {"inference": "auto", "guide": "auto", "imitation_coef": 1.0}),
+        ("hadiiqn-paper", PAPER),
+    ],
 )
-def test_names_are_those_of_python(name: str, preset: str) -> None:
+def test_names_are_those_of_python(name: str, arguments: dict[str, Any]) -> None:
     """Without further settings, the class with its defaults; the published method has its name."""
     source = _source() | {"algorithms": {name: {}}}
     model: Any = model_of(
         parse_suite("names", source).cells()[0], record_expert("CartPole-v1", n_steps=20, seed=0).expert_data
     )
-    assert type(model).__name__ == name.removesuffix("-paper").upper() and model.preset == preset
+    assert type(model).__name__ == name.removesuffix("-paper").upper()
+    assert {argument: getattr(model, argument) for argument in arguments} == arguments
+
+
+def test_the_published_method_is_that_of_the_package() -> None:
+    assert algorithms.PAPER == PAPER
 
 
 def test_help_lists_the_suites(capsys: pytest.CaptureFixture[str]) -> None:

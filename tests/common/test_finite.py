@@ -76,16 +76,16 @@ def test_the_error_names_the_key() -> None:
         assert th.isfinite(values).all(), "nothing was learned from it"
 
 
-@pytest.mark.parametrize("preset", ["guided", "bridging"])
-def test_the_first_observation_is_looked_at_before_anybody_acts_on_it(preset: str) -> None:
+@pytest.mark.parametrize("guide", ["both", "matching"])
+def test_the_first_observation_is_looked_at_before_anybody_acts_on_it(guide: str) -> None:
     with pytest.raises(NonFiniteError, match=r"^step 0, environment 0: the observation is nan"):
-        model_on(Broken("vector", 0, "observation"), preset=preset).learn(100)
+        model_on(Broken("vector", 0, "observation"), guide=guide).learn(100)
 
 
 @pytest.mark.parametrize(("at", "named"), [(3, "last observation of an episode"), (4, "observation")])
 def test_both_sides_of_a_reset_are_looked_at(at: int, named: str) -> None:
     """Of three steps: what a vectorised environment shows then is the next episode's first observation."""
-    model = model_on(Broken("vector", at, "observation", time_limit=3), preset="bridging")
+    model = model_on(Broken("vector", at, "observation", time_limit=3), guide="matching")
     with pytest.raises(NonFiniteError, match=rf"^step 3, environment 0: the {named} is nan"):
         model.learn(100)
 

@@ -14,12 +14,12 @@ import torch as th
 from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
-from sb3_diiqn import DIIQN, HADIIQN
+from sb3_diiqn import DIIQN, HADIIQN, PAPER
 from sb3_diiqn.exceptions import ExpertDataError
-from tests.diiqn.conftest import env, make
-from tests.ha_diiqn.jumper import jumps, line_env
+from tests.ha_diiqn.jumper import BRIDGING, jumps, line_env
 from tests.ha_diiqn.jumper import make as make_hadiiqn
 from tests.helpers import LENGTH, TINY, LineEnv, right_walks, walk
+from tests.imitation.conftest import env, make
 
 
 def reloaded(model: Any) -> Any:
@@ -43,12 +43,12 @@ MODELS: dict[str, Callable[[], Any]] = {
     "DQN": lambda: DQN("MlpPolicy", env(), **TINY),
     "default": lambda: make(right_walks()),
     "vectorised": lambda: make(right_walks("dict"), "dict", n_envs=2),
-    "paper": lambda: make(right_walks(), preset="paper"),
-    "clone and matches": lambda: make(right_walks(), guide="both", inference="inverse_dynamics", margin_priorities=True),
-    "recorded rewards": lambda: make(rewarded(), expert_reward="recorded", recorded_weight=1.0),
-    "own metric": lambda: make(right_walks(), similarity_metric=furthest, preset="bridging"),
-    "learned metric": lambda: make(right_walks(), similarity_metric="learned"),
-    "HADIIQN": lambda: make_hadiiqn(n_envs=2, preset="bridging", guide_follows="shortest"),
+    "paper": lambda: make(right_walks(), **PAPER),
+    "clone and matches": lambda: make(right_walks(), guide="both", inference="inverse_dynamics", margin=0.8),
+    "recorded rewards": lambda: make(rewarded(), expert_rewards="recorded"),
+    "own metric": lambda: make(right_walks(), matching_kwargs={"similarity_metric": furthest}, **BRIDGING),
+    "learned metric": lambda: make(right_walks(), matching_kwargs={"similarity_metric": "learned"}),
+    "HADIIQN": lambda: make_hadiiqn(n_envs=2),
     "QRDIIQN": make_qrdiiqn,
 }
 
@@ -126,9 +126,8 @@ def test_a_copied_buffer_can_take_the_place_of_the_models_own(made: Callable[[],
     old = model.replay_buffer
     model.replay_buffer = copy.deepcopy(old)
     model.learn(60, reset_num_timesteps=False)
-    follower = model._guidance.follower
-    followed = getattr(follower, "knowledge", model.knowledge)
-    assert followed is model.knowledge, "the guide goes by what is learned from now on"
+    matching = getattr(model.learner.exploration.guide, "second", model.learner.exploration.guide)
+    assert matching.knowledge is model.knowledge, "the guide goes by what is learned from now on"
     assert model.knowledge.training_count.sum() > before.sum()
     np.testing.assert_array_equal(old.knowledge.training_count, before)
 

@@ -18,10 +18,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_diiqn import DIIQN
 from sb3_diiqn.networks.base import PlanesExtractor
-from tests.diiqn.conftest import env, make
 from tests.diiqn.test_copying import make_qrdiiqn
 from tests.ha_diiqn.jumper import make as make_hadiiqn
 from tests.helpers import LENGTH, LOOKS, global_random_state, right_walks
+from tests.imitation.conftest import env, make
 
 OBSERVATIONS = np.stack([LOOKS["vector"].show(state) for state in range(LENGTH)])
 

@@ -10,8 +10,8 @@ import pytest
 
 from sb3_diiqn import DIIQN
 from sb3_diiqn.exceptions import ExpertDataError, MissingExpertDataError
-from tests.diiqn.conftest import env, make, saved
 from tests.helpers import right_walks
+from tests.imitation.conftest import env, make, saved
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, HADIIQN, PAPER, ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError
 from tests.diiqn.test_wrapped_observations import arguments_of
 from tests.helpers import LENGTH, LOOKS, LineEnv, right_walks
@@ -113,14 +113,14 @@ def test_the_wrappers_of_the_documentation_help() -> None:
     inner.observation_space, inner.show = spaces.Discrete(LENGTH, start=3), lambda state: state + 3
     env = ObservationsFromZero(ActionsFromZero(FromOne(inner)))
     data = ExpertObservations.from_trajectories([np.arange(LENGTH)], terminated=True)
-    model = DIIQN(env=env, **arguments_of("vector"), expert_data=data, preset="paper").learn(60)
+    model = DIIQN(env=env, **arguments_of("vector"), expert_data=data, **PAPER).learn(60)
     assert model.expert_statistics()["matched"] > 0
 
 
 @pytest.mark.skipif(not hasattr(gymnasium.wrappers, "TransformAction"), reason="since Gymnasium 1.0")
 def test_the_wrapper_of_the_error_message_helps() -> None:
     env = gymnasium.wrappers.TransformAction(FromOne(LineEnv()), lambda action: action + 1, spaces.Discrete(2))
-    DIIQN(env=DummyVecEnv([lambda: env]), **arguments_of("vector"), expert_data=right_walks(), preset="paper").learn(40)
+    DIIQN(env=DummyVecEnv([lambda: env]), **arguments_of("vector"), expert_data=right_walks(), **PAPER).learn(40)
 
 
 def test_multi_binary_planes_work() -> None:
@@ -129,5 +129,5 @@ def test_multi_binary_planes_work() -> None:
     env = LineEnv()
     env.observation_space, env.show = space, lambda state: np.tile(np.eye(LENGTH, dtype=np.int8)[state], (2, 1))
     data = ExpertObservations.from_trajectories([np.stack([env.show(state) for state in range(LENGTH)])])
-    model = DIIQN(env=env, **arguments_of("vector"), expert_data=data, preset="paper").learn(40)
+    model = DIIQN(env=env, **arguments_of("vector"), expert_data=data, **PAPER).learn(40)
     assert model.expert_statistics()["matched"] > 0

@@ -94,7 +94,7 @@ def make_model(expert: ExpertObservations, n_envs: int = 1, matching: dict[str, 
     )
     model.set_logger(Logger(None, []))
     # whatever the rewards are, only what matches is learned from
-    model.learner.losses = [model.learner.confidence_loss]  # type: ignore[union-attr]
+    del model.learner.losses[1:]  # type: ignore[union-attr]
     return model
 
 

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from stable_baselines3 import DQN
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 from tests.helpers import LENGTH, LOOKS, RIGHT, TINY, LineEnv, Look
 
@@ -173,14 +173,14 @@ def as_arrays(tensors: Any) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(("kind", "normalization", "order"), CASES)
 def test_what_dqn_learns_with_works_and_the_rest_is_refused(kind: str, normalization: str, order: str) -> None:
     number = CASES.index((kind, normalization, order))
-    # every number of environments and every preset with some of the cases
-    n_envs, preset = 1 + number % 2, "guided" if number % 5 == 0 else "paper"
+    # every number of environments and the default and the published method with some of the cases
+    n_envs, method = 1 + number % 2, {} if number % 5 == 0 else PAPER
     env = wrapped(kind, normalization, order, n_envs)
     if not dqn_learns(kind, normalization, order):
         with pytest.raises(ConfigurationError, match=r"from below VecNormalize.*Use VecNormalize\("):
             DIIQN(env=env, **arguments_of(kind), expert_data=recording(kind))
         return
-    model = DIIQN(env=env, **arguments_of(kind), expert_data=recording(kind), preset=preset).learn(40)
+    model = DIIQN(env=env, **arguments_of(kind), expert_data=recording(kind), **method).learn(40)
     model.update_confidence()
     assert model.expert_statistics()["matched"] > 0
     knowledge, normalize = model.knowledge, model.get_vec_normalize_env()
@@ -219,7 +219,7 @@ def test_a_space_that_an_earlier_wrapper_has_changed(kind: str) -> None:
         base = bare(kind)
         base.envs[0].observation_space = base.observation_space = shared  # type: ignore[attr-defined]
         env = VecNormalize(DummyVecEnv([lambda base=base: base.envs[0]]))  # type: ignore[misc]
-        model = DIIQN(env=env, **arguments_of(kind), expert_data=recording(kind), preset="paper").learn(40)
+        model = DIIQN(env=env, **arguments_of(kind), expert_data=recording(kind), **PAPER).learn(40)
         assert model.expert_statistics()["matched"] > 0
 
 
@@ -238,7 +238,7 @@ def test_floats_with_the_bounds_of_normalised_images_stay_floats() -> None:
 @pytest.mark.parametrize("kind", ["vector", "CHW", "dict"])
 def test_the_end_of_an_episode_is_stored_as_it_was_shown(kind: str, order: str) -> None:
     """The goal is never part of VecNormalize's statistics: normalised and back again, little would be left of it in an image."""
-    arguments = {**arguments_of(kind), "learning_starts": 400, "buffer_size": 400, "preset": "paper"}
+    arguments = {**arguments_of(kind), "learning_starts": 400, "buffer_size": 400, **PAPER}
     model = DIIQN(env=wrapped(kind, "normalised", order, 2), expert_data=recording(kind), **arguments).learn(400)
     buffer = model.replay_buffer
     steps, envs = np.nonzero(buffer.dones * (1 - buffer.timeouts))
@@ -267,7 +267,7 @@ def stacked_recording(kind: str, n: int) -> ExpertObservations:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_environments_own_stacks_are_accepted(kind: str) -> None:
     models = [
-        DIIQN(env=stacked(bare(kind)), **arguments_of(kind), expert_data=data, preset="paper")
+        DIIQN(env=stacked(bare(kind)), **arguments_of(kind), expert_data=data, **PAPER)
         for data in (recording(kind), stacked_recording(kind, 3))
     ]
     single, already = (model.expert.current(np.arange(LENGTH - 1)) for model in models)  # type: ignore[union-attr]
@@ -316,7 +316,7 @@ def test_a_model_loaded_without_an_environment_knows_what_is_stored(tmp_path: An
     data = recording("HWC")
     path = data.save(tmp_path / "expert.npz")
     env = wrapped("HWC", "normalised", "N T S")
-    model = DIIQN(env=env, **arguments_of("HWC"), expert_data=path, preset="paper").learn(40)
+    model = DIIQN(env=env, **arguments_of("HWC"), expert_data=path, **PAPER).learn(40)
     model.save(tmp_path / "model")
     loaded = DIIQN.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.expert.observations, model.expert.observations)  # type: ignore[union-attr]

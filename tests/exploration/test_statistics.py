@@ -12,7 +12,7 @@ from sb3_diiqn.exploration.statistics import GuidanceStatistics
 
 def note(statistics: GuidanceStatistics, n_envs: int = 1, **given: Any) -> None:
     """A step, in which nothing happened but what is given; rewards are 1."""
-    names = ("chosen", "guided", "led", "greedy", "dones")
+    names = ("chosen", "guided", "guides", "greedy", "dones")
     flags = {name: np.broadcast_to(np.array(given.get(name, False)), n_envs) for name in names}
     rewards = np.broadcast_to(np.array(given.get("rewards", 1.0)), n_envs)
     statistics.note_step(rewards=rewards, count=given.get("count", True), **flags)
@@ -23,14 +23,14 @@ def test_nothing_is_said_of_what_was_not() -> None:
     assert statistics.take() == {}
     note(statistics)
     assert statistics.take() == {"guided_steps": 0.0}
-    note(statistics, led=True, dones=True)
+    note(statistics, guides=True, dones=True)
     assert statistics.take() == {"guided_steps": 0.0, "guide_episodes": 1.0}
 
 
 def test_fractions_and_the_agents_own_return() -> None:
     statistics = GuidanceStatistics(1)
     for step in range(3):
-        note(statistics, chosen=True, guided=True, led=True, dones=step == 2)
+        note(statistics, chosen=True, guided=True, guides=True, dones=step == 2)
     for step in range(5):
         note(statistics, rewards=2.0, dones=step == 4)
     assert statistics.take() == {"guided_steps": 3 / 8, "guide_episodes": 1 / 2, "own_return": 10.0}
@@ -46,7 +46,7 @@ def test_the_return_is_that_of_the_latest_fifteen() -> None:
     assert statistics.take()["own_return"] == np.mean(np.arange(5, 20))
 
 
-@pytest.mark.parametrize("what", ["guided", "led", "greedy"])
+@pytest.mark.parametrize("what", ["guided", "guides", "greedy"])
 def test_one_step_that_was_not_the_agents_own_is_enough(what: str) -> None:
     statistics = GuidanceStatistics(1)
     note(statistics, **{what: True})
@@ -58,8 +58,8 @@ def test_one_step_that_was_not_the_agents_own_is_enough(what: str) -> None:
 
 def test_an_episode_that_was_handed_over_counts_as_the_guides() -> None:
     statistics = GuidanceStatistics(1)
-    note(statistics, led=True)
-    note(statistics, led=False, dones=True)
+    note(statistics, guides=True)
+    note(statistics, guides=False, dones=True)
     assert statistics.take()["guide_episodes"] == 1.0
 
 
@@ -73,7 +73,7 @@ def test_environments_are_on_their_own() -> None:
 def test_episodes_before_learning_and_those_cut_off_by_a_restart_do_not_count() -> None:
     statistics = GuidanceStatistics(1)
     note(statistics, rewards=9.0, dones=True, count=False)
-    note(statistics, rewards=9.0, led=True)
+    note(statistics, rewards=9.0, guides=True)
     statistics.restart()
     note(statistics, rewards=1.0, dones=True)
     assert statistics.take() == {"guided_steps": 0.0, "guide_episodes": 0.0, "own_return": 1.0}

@@ -25,6 +25,7 @@ from sb3_diiqn.imitation.config import (
     states_repeat,
 )
 from sb3_diiqn.inference import BridgingSettings, InferenceSettings
+from sb3_diiqn.losses import ConfidenceWeighted
 from tests.helpers import TINY, LineEnv, right_walks
 from tests.imitation.line_models import exploration_of, learner_of
 
@@ -247,4 +248,4 @@ def test_the_published_method_has_nothing_beside(algorithm: Any, repeating: bool
     learner = learner_of(make(algorithm, repeating, **PAPER))
     assert type(learner.inference) is NearestInference
     assert learner.exploration is None and learner.networks == {}
-    assert learner.losses == [learner.confidence_loss]
+    assert [type(term) for term in learner.losses] == [ConfidenceWeighted]

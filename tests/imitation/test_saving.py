@@ -18,6 +18,7 @@ from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.imitation.action_inference import NearestInference
+from sb3_diiqn.losses import ConfidenceWeighted
 from tests.helpers import LENGTH, TINY, right_walks, walk
 from tests.imitation.conftest import env, make, saved
 from tests.imitation.line_models import exploration_of, learner_of
@@ -259,7 +260,8 @@ def test_tables_and_matches_survive_to_the_bit(tmp_path: Path, data_file: Path, 
     loaded.load_replay_buffer(tmp_path / "buffer")
     assert tables(loaded) == tables(model)
     assert same_weights(loaded, model)
-    assert learner_of(loaded).confidence_loss.knowledge is loaded.knowledge, "all parts go on with the same one"
+    (confidence_weighted,) = (term for term in learner_of(loaded).losses if isinstance(term, ConfidenceWeighted))
+    assert confidence_weighted.knowledge is loaded.knowledge, "all parts go on with the same one"
     # both go on alike: the generator of the draws was kept, too
     for one in (model, loaded):
         one.replay_buffer.add(*[np.stack([walk([2])[0]] * 2)] * 2, np.zeros(2), np.zeros(2), np.zeros(2), [{}, {}])

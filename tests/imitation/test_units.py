@@ -13,12 +13,13 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
 
-from sb3_diiqn import DIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.envs.experts import MazeExpert
 from sb3_diiqn.envs.maze2d import Maze2D
 from sb3_diiqn.exceptions import ExpertDataWarning
 from sb3_diiqn.imitation.units import UnitsCheck, UnitsComparison, evenly_spread, sample_of_agent, stored_steps
 from sb3_diiqn.inference.overlap import LEAST_OVERLAP
+from tests.ha_diiqn.jumper import BRIDGING
 from tests.helpers import LineEnv, right_walks
 
 Convert = Callable[[np.ndarray], np.ndarray]
@@ -269,6 +270,9 @@ def test_numbers_are_spread_evenly() -> None:
 # --- in a training ---------------------------------------------------------------------------------------------------------
 
 
+GUIDED: dict[str, Any] = {"inference": "inverse_dynamics", "guide": "both"}
+
+
 def warned(model: DIIQN, n_steps: int) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -276,20 +280,20 @@ def warned(model: DIIQN, n_steps: int) -> list[str]:
     return [str(one.message) for one in caught if issubclass(one.category, ExpertDataWarning)]
 
 
-def learner(expert: list[np.ndarray], preset: str, **arguments: Any) -> DIIQN:
+def learner(expert: list[np.ndarray], **arguments: Any) -> DIIQN:
     data = ExpertObservations.from_trajectories(expert)
     fixed = {"learning_starts": 1200, "train_freq": 1000, "seed": 3, "device": "cpu", "buffer_size": 5000}
-    return DIIQN("MlpPolicy", "CartPole-v1", expert_data=data, preset=preset, **fixed | arguments)
+    return DIIQN("MlpPolicy", "CartPole-v1", expert_data=data, **fixed | arguments)
 
 
-@pytest.mark.parametrize("preset", ["guided", "paper"])
-def test_a_training_warns_once_after_warm_up_and_logs_the_overlap(preset: str) -> None:
+@pytest.mark.parametrize("method", [GUIDED, PAPER], ids=["guided", "paper"])
+def test_a_training_warns_once_after_warm_up_and_logs_the_overlap(method: dict[str, Any]) -> None:
     _, expert, _ = task("CartPole-v1")
-    right = learner(expert, preset)
+    right = learner(expert, **method)
     assert warned(right, 1300) == []
     assert right.expert_statistics()["range_overlap"] > 0.5
     # within the bounds of the space
-    wrong = learner([episode / np.float32(8) for episode in expert], preset)
+    wrong = learner([episode / np.float32(8) for episode in expert], **method)
     messages = warned(wrong, 1100)
     assert len(messages) == 1 and "different units" in messages[0]
     assert wrong.expert_statistics()["range_overlap"] < LEAST_OVERLAP
@@ -299,14 +303,14 @@ def test_no_match_is_no_news_where_a_network_infers() -> None:
     """With a threshold that only equal states reach, of which there are none."""
     _, expert, _ = task("CartPole-v1")
     tight = {"similarity_threshold": 1.0}
-    assert warned(learner(expert, "guided", **tight), 1300) == []
-    (message,) = warned(learner(expert, "paper", max_inference_error=1e-9, **tight), 1300)
+    assert warned(learner(expert, **GUIDED, matching_kwargs=tight), 1300) == []
+    (message,) = warned(learner(expert, **PAPER, matching_kwargs={**tight, "max_inference_error": 1e-9}), 1300)
     assert "no effect" in message
 
 
-@pytest.mark.parametrize("preset", ["guided", "paper", "bridging"])
-def test_a_line_of_states_is_as_it_should_be(preset: str) -> None:
+@pytest.mark.parametrize("method", [GUIDED, PAPER, BRIDGING], ids=["guided", "paper", "bridging"])
+def test_a_line_of_states_is_as_it_should_be(method: dict[str, Any]) -> None:
     model = DIIQN(
-        "MlpPolicy", LineEnv(), expert_data=right_walks(), preset=preset, learning_starts=100, train_freq=100, device="cpu"
+        "MlpPolicy", LineEnv(), expert_data=right_walks(), **method, learning_starts=100, train_freq=100, device="cpu"
     )
     assert warned(model, 1100) == []
