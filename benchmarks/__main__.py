@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     pack.set_defaults(command=_pack)
     unpack = commands.add_parser("unpack", help="write packed cells as one file each again")
     unpack.set_defaults(command=_unpack)
-    costs = commands.add_parser("cost", help="measure what algorithms take of the processor's time, beside DQN")
+    costs = commands.add_parser("cost", help="measure what algorithms take of the CPU time, beside DQN")
     cost.add_arguments(costs)
     costs.set_defaults(command=cost.run)
     speed = commands.add_parser("throughput", help="measure steps per second, and what matching costs")

@@ -271,6 +271,7 @@ def _panels(groups: list[Group], n_columns: int) -> tuple[Figure, list[Any]]:
 
 
 def step_axis(axis: Any, n_timesteps: int) -> None:
+    """Label the axis of environment steps."""
     axis.set_xlabel("environment steps")
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.set_xlim(0, n_timesteps)

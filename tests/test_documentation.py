@@ -26,7 +26,11 @@ KEPT = [page for page in PAGES if page.name != "notebook.md"]
 
 
 def shorter(code: str) -> str:
-    return re.sub(r"\b(10|12|20)_000\b", "150", code).replace("eval_freq=1000", "eval_freq=10").replace("n_steps=5000", "n_steps=300")
+    return (
+        re.sub(r"\b(10|12|20)_000\b", "150", code)
+        .replace("eval_freq=1000", "eval_freq=10")
+        .replace("n_steps=5000", "n_steps=300")
+    )
 
 
 def execute(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
