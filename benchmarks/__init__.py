@@ -15,7 +15,7 @@ The benchmark: which algorithm learns how fast, over environments and seeds, fro
 cells that are not finished yet; it can be stopped or killed at any moment and loses only the cells that were running. Cells
 whose settings or expert changed since, or whose file is damaged, are done again. ``--only 'Breakout/dqn/*'`` runs a part; two
 that have no cell in common may run side by side into one folder. Cells that require a package that is not installed are left
-out. ``cost`` measures what a training takes of the processor's time: one of the algorithm and one of DQN, each in a process of
+out. ``cost`` measures what a training takes of the CPU time: one of the algorithm and one of DQN, each in a process of
 its own, take turns, so that what else the machine does hits both. With that, the report has a section that compares them at
 equal processor time. ``report`` works at any time, from the files alone. ``pack`` moves finished cells into one compressed
 file per suite, which everything else reads as well, and ``unpack`` writes them as one file each again.

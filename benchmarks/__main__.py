@@ -1,4 +1,4 @@
-"""Command line of the benchmark: run, report, status, pack, unpack, cost, throughput."""
+"""Command line of the benchmark: run, report, headline, status, pack, unpack, cost, throughput."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Compare algorithms over environments and seeds."
     )
-    commands = parser.add_subparsers(required=True, metavar="run|report|status|pack|unpack|cost|throughput")
+    commands = parser.add_subparsers(required=True, metavar="run|report|headline|status|pack|unpack|cost|throughput")
     run = commands.add_parser(
         "run",
         help="run the cells of suites that are not finished yet",
-        epilog=f"The suites here:\n\n{describe_suites()}\n\nAn own environment or algorithm: docs/benchmarking.md",
+        epilog=f"The suites here:\n\n{describe_suites()}\n\nAn own environment or algorithm: docs/benchmarks.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("suites", nargs="+", metavar="SUITE", help="name of a suite, see below, or path of a .yml file")
@@ -63,13 +63,18 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     report = commands.add_parser("report", help="make tables and figures from the finished cells")
     report.set_defaults(command=_report)
+    headline = commands.add_parser("headline", help="draw the README's figure, and print its table")
+    headline.add_argument(
+        "--figure", type=Path, default=Path("docs/figures/greedy.png"), help="the figure (default: %(default)s)"
+    )
+    headline.set_defaults(command=_headline)
     status = commands.add_parser("status", help="count finished, running, missing and broken cells")
     status.set_defaults(command=_status)
     pack = commands.add_parser("pack", help="move finished cells into one compressed file per suite")
     pack.set_defaults(command=_pack)
     unpack = commands.add_parser("unpack", help="write packed cells as one file each again")
     unpack.set_defaults(command=_unpack)
-    costs = commands.add_parser("cost", help="measure what algorithms take of the processor's time, beside DQN")
+    costs = commands.add_parser("cost", help="measure what algorithms take of the CPU time, beside DQN")
     cost.add_arguments(costs)
     costs.set_defaults(command=cost.run)
     speed = commands.add_parser("throughput", help="measure steps per second, and what matching costs")
@@ -77,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     speed.set_defaults(command=throughput.run)
     for command in (report, status, pack, unpack):
         command.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite (default: all that were run)")
-    for command in (run, report, status, pack, unpack, costs):
+    for command in (run, report, headline, status, pack, unpack, costs):
         command.add_argument(
             "--out", type=Path, default=Path("benchmark_results"), help="folder of the results (default: %(default)s)"
         )
@@ -122,6 +127,15 @@ def _report(options: argparse.Namespace) -> int:
     folder = ResultFolder(options.out)
     for suite in folder.suites(options.suites):
         write_report(suite, folder)
+    return 0
+
+
+def _headline(options: argparse.Namespace) -> int:
+    from benchmarks.headline import write_headline  # noqa: PLC0415
+
+    folder = ResultFolder(options.out)
+    (suite,) = folder.suites(["minatar"])
+    print(write_headline(suite, folder, options.figure).markdown())
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a training takes of the processor's time, beside one of the baseline: both in turns, a stretch each."""
+"""What a training takes of the CPU time, beside one of the baseline: both in turns, a stretch each."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _training(cell: Cell, folder: ResultFolder) -> Iterator[Connection]:
 
 
 def _train_stretch(connection: Connection, cell: Cell) -> tuple[int, float]:
-    """Let a training go on, and tell the step at which it waits again, and the seconds of the processor's time until then."""
+    """Let a training go on, and tell the step at which it waits again, and the seconds of the CPU time until then."""
     try:
         connection.send("go on")
         step, taken = connection.recv()
@@ -185,7 +185,7 @@ def train_in_turns(connection: Connection, cell: Cell, expert_data: Path | None)
 
 class Turns(BaseCallback):
     """
-    Lets a training wait for its turn after each stretch. Only the processor's time of the training itself counts.
+    Lets a training wait for its turn after each stretch. Only the CPU time of the training itself counts.
 
     :param connection: see :func:`train_in_turns`
     :param n_timesteps: length of the training

@@ -20,7 +20,7 @@ from sb3_diiqn.expert.training import final_return
 @dataclass(frozen=True)
 class Timed:
     """
-    The runs of a group, over the processor's time that the baseline's training takes.
+    The runs of a group, over the CPU time that the baseline's training takes.
 
     :param steps: of a training, shape (n,)
     :param seconds: that a training takes until then, shape (n,)

@@ -35,7 +35,7 @@ _KNOWN_COLOURS = {
 _OTHER_COLOURS = ("#CC79A7", "#8C6D31", "#7F7F7F", "#5E3C99", "#B2DF8A", "#000000")
 _LINE_STYLES = ("-", "--", ":", "-.")
 _EXPERT_COLOUR = "#333333"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.titlesize": 11,
     "axes.spines.top": False,
@@ -84,7 +84,7 @@ def write_figures(groups: list[Group], folder: Path) -> list[str]:
         "variations": variations_figure,
     }
     names = []
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for kind, draw in figures.items():
             figure = draw(groups)
             if figure is not None:
@@ -100,7 +100,7 @@ def write_overview(groups: list[Group], folder: Path) -> str:
     :param groups: of several environments
     :return: name of the file
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         save(overview_figure(groups), folder / "learning.png")
     return "learning.png"
 
@@ -111,7 +111,7 @@ def write_equal_time(compared: list[Comparison], folder: Path) -> str:
 
     :return: name of the file
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         save(equal_time_figure(compared), folder / "equal-time.png")
     return "equal-time.png"
 
@@ -138,7 +138,7 @@ def equal_time_figure(compared: list[Comparison]) -> Figure:
         shown = [chosen[0].baseline, *(one.timed for one in chosen)]
         for timed, (_, style) in zip(shown, styles([timed.group for timed in shown]), strict=True):
             for axis, curves in ((training, timed.training_curves), (greedy, timed.greedy_curves)):
-                _curve(axis, timed.times / timed.end, curves, style)
+                curve(axis, timed.times / timed.end, curves, style)
         for axis in (training, greedy):
             axis.set_xlabel(f"processor time, {shown[0].group.algorithm}'s whole training = 1")
             axis.set_xlim(0, 1)
@@ -180,7 +180,7 @@ def overview_figure(groups: list[Group]) -> Figure:
         shown = [(group, style) for group, style in styled if group.environment == environment]
         axes[0].set_title(environment)
         for axis in axes:
-            _step_axis(axis, shown[0][0].n_timesteps)
+            step_axis(axis, shown[0][0].n_timesteps)
         _learning_curves(axes, shown)
     _legend(figure, columns.flat)
     return figure
@@ -202,9 +202,9 @@ def confidence_figure(groups: list[Group]) -> Figure | None:
             axis.set_title(title if len(shown) == 1 else f"{group.label}: {title[0].lower()}{title[1:]}")
             for colour, (name, label) in zip(_OTHER_COLOURS, names.items(), strict=False):
                 emphasis = {"color": "black", "linewidth": 2.4} if name == "confidence" else {"color": colour}
-                _curve(axis, *_statistic(group, name), {"label": label, **emphasis})
+                curve(axis, *_statistic(group, name), {"label": label, **emphasis})
             axis.set_ylim(-0.02, 1.02)
-            _step_axis(axis, group.n_timesteps)
+            step_axis(axis, group.n_timesteps)
             if axis.lines:  # nothing was logged of a training that is too short
                 axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=10)
     return figure
@@ -255,8 +255,8 @@ def variations_figure(groups: list[Group]) -> Figure | None:
 def _learning_curves(axes: Any, styled: list[tuple[Group, dict[str, Any]]]) -> None:
     """Draw the training returns of one environment into the first axis, the greedy returns into the second."""
     for group, style in styled:
-        _curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
-        _curve(axes[1], *group.greedy_curves, style)
+        curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
+        curve(axes[1], *group.greedy_curves, style)
     for axis in axes:
         _expert_line(axis, [group for group, _ in styled])
 
@@ -266,11 +266,12 @@ def _panels(groups: list[Group], n_columns: int) -> tuple[Figure, list[Any]]:
     figure.suptitle(groups[0].environment)
     axes = list(figure.subplots(1, n_columns, squeeze=False)[0])
     for axis in axes:
-        _step_axis(axis, groups[0].n_timesteps)
+        step_axis(axis, groups[0].n_timesteps)
     return figure, axes
 
 
-def _step_axis(axis: Any, n_timesteps: int) -> None:
+def step_axis(axis: Any, n_timesteps: int) -> None:
+    """Label the axis of environment steps."""
     axis.set_xlabel("environment steps")
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.set_xlim(0, n_timesteps)
@@ -290,7 +291,7 @@ def styles(groups: list[Group]) -> list[tuple[Group, dict[str, Any]]]:
     ]
 
 
-def _curve(axis: Any, steps: np.ndarray, curves: np.ndarray, style: dict[str, Any]) -> None:
+def curve(axis: Any, steps: np.ndarray, curves: np.ndarray, style: dict[str, Any]) -> None:
     """Draw the interquartile mean of several runs and its interval."""
     if len(curves) == 0:
         return

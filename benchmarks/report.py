@@ -37,7 +37,7 @@ next. Runs that never do count with the whole training in "steps until solved".
 """
 
 EQUAL_TIME = f"""\
-Whole trainings of one seed, in turns on one machine, tell what they take of the processor's time (`benchmark cost`). Here \
+Whole trainings of one seed, in turns on one machine, tell what they take of the CPU time (`benchmark cost`). Here \
 each algorithm has the time that {BASELINE}, in its first variation, takes for all of its steps; what is done before stays \
 at its last return. Speed: of the whole training, relative to {BASELINE}. Training and greedy return are means over that \
 time, the latter linear from the lowest return to each evaluation in turn; at the end: training return over its last tenth.

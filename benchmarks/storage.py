@@ -97,7 +97,7 @@ class ResultFolder:
         return self.cell(cell).with_suffix(".running")
 
     def cost(self, cell: Cell) -> Path:
-        """File of what the cell's algorithm takes of the processor's time, see :mod:`~benchmarks.cost`."""
+        """File of what the cell's algorithm takes of the CPU time, see :mod:`~benchmarks.cost`."""
         return self.suite(cell.suite) / "cost" / cell.environment / cell.algorithm / f"{cell.variation}.json"
 
     def save_suite(self, suite: Suite) -> None:

@@ -59,7 +59,7 @@ def _resolve(value: Any) -> Any:
 
 class CurveRecorder(EvaluationCallback):
     """
-    Records what a training went through.
+    Records what happens in a training.
 
     ``training``: step, return and length of every finished episode. ``greedy``: step, mean and returns of every evaluation.
     ``expert``: what the algorithm logs under ``expert/``, about :data:`N_SAMPLES` times. ``agreement``: with the expert's true

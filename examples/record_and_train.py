@@ -1,4 +1,4 @@
-"""Record a mediocre expert, learn from what it went through, and do better: all in one file.
+"""Record a mediocre expert, learn from its observations, and do better: all in one file.
 
 The expert walks through a maze on a shortest path, except that three actions of ten are random.
 

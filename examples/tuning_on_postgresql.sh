@@ -5,7 +5,7 @@
 #   examples/tuning_on_postgresql.sh tuning 2 --algo diiqn --env CartPole-v1 -n 5000 --n-trials 10
 #
 # FOLDER keeps the database: the same command goes on with the study. Needs the system's PostgreSQL (Debian: apt install postgresql)
-# and a driver (pip install 'psycopg[binary]'). For workers on other machines: see "Many machines" in docs/tuning.md.
+# and a driver (pip install 'psycopg[binary]'). For workers on other machines: see docs/zoo.md.
 set -euo pipefail
 [ $# -ge 3 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
 

@@ -1,4 +1,5 @@
-"""Record what an expert goes through: ``python -m sb3_diiqn.record --env CartPole-v1 --policy random --n-steps 1000 -o data``.
+"""
+Record observation-only demonstrations: ``python -m sb3_diiqn.record --env CartPole-v1 --policy random --n-steps 99 -o data``.
 
 Only observations and rewards are written. The expert can be any model of Stable-Baselines3, sb3-contrib or this package, a
 function of your own, or a random policy; ``--epsilon`` makes it a worse one.
@@ -58,7 +59,7 @@ def write_actions(path: str | os.PathLike[str], actions: np.ndarray, data: Exper
 
     :param path: the file
     :param actions: shape (n_transitions,)
-    :param data: what they led through, by whose content hash they will be recognised
+    :param data: the demonstrations, by whose content hash they will be recognised
     """
     write_npz(path, {"actions": actions, "content_hash": np.str_(data.content_hash)})
 
@@ -148,7 +149,7 @@ class _Episode:
 
 
 class _Actor:
-    """A policy with a share of random actions, drawn from generators of its own."""
+    """A policy with a fraction of random actions, drawn from generators of its own."""
 
     def __init__(self, env: Environment, policy: Policy | None, epsilon: float, rng: np.random.Generator) -> None:
         self.policy, self.epsilon, self.rng = policy, epsilon, rng

@@ -53,7 +53,7 @@ def ratios(slow: list[Times], fast: list[Times]) -> dict[str, float]:
 
     :param slow: of what the ratio is relative to
     :param fast: of the other
-    :return: ``ratio``, the median over rounds of the processor's time, with ``ratio_min`` and ``ratio_max``, and
+    :return: ``ratio``, the median over rounds of the CPU time, with ``ratio_min`` and ``ratio_max``, and
         ``ratio_wall``, the median of the time that passed
     """
     cpu = [one.cpu / other.cpu for one, other in zip(slow, fast, strict=True)]
@@ -68,7 +68,7 @@ def ratios(slow: list[Times], fast: list[Times]) -> dict[str, float]:
 
 def median_rate(n: int, taken: list[Times]) -> float:
     """
-    Compute how many times per second something was done, by the processor's time.
+    Compute how many times per second something was done, by the CPU time.
 
     :param n: how often it was done in each round
     :param taken: what each round took

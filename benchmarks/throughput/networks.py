@@ -23,7 +23,7 @@ class TimedInverseDynamics(InverseDynamics):
 
     def __init__(self, *arguments: Any, **named_arguments: Any) -> None:
         super().__init__(*arguments, **named_arguments)
-        #: seconds of the processor's time, by what was done
+        #: seconds of the CPU time, by what was done
         self.seconds = {"learning": 0.0, "asking": 0.0}
 
     def learn(self, *arguments: Any) -> float:
@@ -50,7 +50,7 @@ class TimedInverseDynamics(InverseDynamics):
 
 def measure_networks(task: str, expert: ExpertObservations, n_steps: int, device: str = "cpu") -> dict[str, Any]:
     """
-    Train with a network as inference, once, and tell which share of the processor's time the inverse dynamics take.
+    Train with a network as inference, once, and tell which share of the CPU time the inverse dynamics take.
 
     :param task: key of :data:`~benchmarks.throughput.tasks.TASKS`
     :param expert: expert data

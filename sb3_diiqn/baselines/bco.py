@@ -2,7 +2,7 @@
 BCO and BCO(alpha): behavioural cloning from observation (Torabi et al. 2018, arXiv 1805.01954). It sees no reward.
 
 An inverse model learns from the agent's own transitions which action leads from s to s'; it labels the expert's pairs; a
-policy learns the labels by maximum likelihood. With alpha > 0 the policy then acts, and with what it went through all of it
+policy learns the labels by maximum likelihood. With alpha > 0 the policy then acts, and with what it experiences all of it
 is repeated.
 
 Choices:
@@ -103,7 +103,7 @@ class BCO(CloningDQN):
     """
     Behavioural cloning from observation. See the module's text for the choices.
 
-    :param alpha: new interactions per round as a share of ``learning_starts``; 0: a single round
+    :param alpha: new interactions per round as a fraction of ``learning_starts``; 0: a single round
     :raises ConfigurationError: if alpha is negative, or ``learning_starts`` or ``updates`` is below 1
     """
 

@@ -32,7 +32,7 @@ class ExpertDQN(PreparedLearning, DQN):
     :raises ExpertDataError: if they are damaged or do not fit the environment
     """
 
-    #: names of the attributes with a network beside the policy; each has an ``optimizer``
+    #: names of the attributes with an auxiliary network; each has an ``optimizer``
     networks: ClassVar[tuple[str, ...]] = ()
 
     #: acts instead of the Q-network, in the baselines that learn a policy
@@ -69,7 +69,7 @@ class ExpertDQN(PreparedLearning, DQN):
         self._is_set_up = True
 
     def _make_networks(self) -> None:
-        """Make the networks beside the policy, and whatever else needs the expert data."""
+        """Make the auxiliary networks, and whatever else needs the expert data."""
 
     def _begin_anew(self) -> None:
         """Prepare for a training that counts its steps from 0, with new episodes."""
@@ -95,7 +95,7 @@ class ExpertDQN(PreparedLearning, DQN):
     # --- what the subclasses learn from -----------------------------------------------------------------------------
 
     def _draw_expert(self, n: int) -> np.ndarray:
-        """Draw n expert transitions evenly, with replacement."""
+        """Sample n expert transitions uniformly, with replacement."""
         return self._expert_generator.integers(len(self._present_expert), size=n)
 
     def _expert_tensors(self, indices: Any) -> tuple[TensorObservations, TensorObservations]:

@@ -41,7 +41,7 @@ class Curriculum:
 
     :param horizon: steps of the guide in the first stage
     :param n_stages: stages until the guide is gone
-    :param tolerance: share of the best mean return that may be lost
+    :param tolerance: fraction of the best mean return that may be lost
     :param window: episodes that a stage is judged by
     """
 
@@ -86,7 +86,7 @@ class JSRL(CloningDQN):
     :param updates: gradient steps for the guide's inverse model, and then for the guide
     :param horizon: steps of the guide in the first stage; None: the mean length of the expert's trajectories
     :param n_stages: stages until the guide is gone
-    :param tolerance: share of the best mean return that a stage may lose
+    :param tolerance: fraction of the best mean return that a stage may lose
     :param window: episodes that a stage is judged by
     :raises ConfigurationError: if one of them is out of range, or ``learning_starts`` is below 1
     """

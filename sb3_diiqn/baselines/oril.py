@@ -8,13 +8,13 @@ learns a policy that imitates those actions that a critic finds better than the 
 Choices:
 
 - **The data.** The paper has a fixed set of unlabelled episodes. Here, as for the other algorithms, there is none: the
-  unlabelled set is the replay buffer with what the agent itself went through, ``learning_starts`` random steps and then
+  unlabelled set is the replay buffer with the agent's own transitions, ``learning_starts`` random steps and then
   those of its policy, drawn from its distribution. So it is ORIL's losses on growing data, not offline learning.
 - The expert's transitions train the reward model only. CRR needs actions, which they do not have.
 - The reward model sees (s, s'), with the network of DIIQN's inverse model and one output; the paper's sees s. With s' good
   and bad ends of an episode can be told apart. Rewards are its probabilities, in (0, 1), computed when a batch is drawn.
 - The loss is positive-unlabelled with the prior ``positive_prior``, 0.5 by default, and non-negative: what the expert's
-  share takes away from the unlabelled part never makes that part negative (Kiryo et al. 2017, arXiv 1703.00593).
+  fraction takes away from the unlabelled part never makes that part negative (Kiryo et al. 2017, arXiv 1703.00593).
 - CRR's expectations over the policy's actions are exact. ``weighting="binary"`` imitates actions of positive advantage,
   with weight 1; ``"exponential"`` has weights exp(advantage / ``temperature``), at most ``max_weight``.
 - Critic: DQN's network, target network, schedule, Huber loss. Actor: a second network like it, with its own optimizer.
@@ -51,7 +51,7 @@ class RewardModel(nn.Module):
     The probability that a pair (s, s') is the expert's.
 
     :param observation_space: the environment's observation space
-    :param positive_prior: assumed share of the unlabelled pairs that are as good as the expert's, in [0, 1]
+    :param positive_prior: assumed fraction of the unlabelled pairs that are as good as the expert's, in [0, 1]
     """
 
     def __init__(self, observation_space: Any, positive_prior: float) -> None:
@@ -124,7 +124,7 @@ class ORIL(ExpertDQN):
     """
     Reward from positive-unlabelled learning, policy from critic-regularised regression. See the module's text for the choices.
 
-    :param positive_prior: assumed share of the agent's transitions that are as good as the expert's, in [0, 1]
+    :param positive_prior: assumed fraction of the agent's transitions that are as good as the expert's, in [0, 1]
     :param weighting: ``"binary"`` or ``"exponential"``
     :param temperature: of the exponential weights, above 0
     :param max_weight: their maximum

@@ -15,7 +15,7 @@ MINIMUM_SIZE = 5
 """In a smaller maze a knight cannot get from one corner to the other."""
 
 LOOPS = 0.1
-"""Share of the walls between the corridors that is opened at random."""
+"""Fraction of the walls between the corridors that is opened at random."""
 
 
 def generate_layout(size: int, seed: int) -> Layout:

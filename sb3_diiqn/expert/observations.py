@@ -22,7 +22,7 @@ from sb3_diiqn.expert.types import Observations, TrajectoryArrays, arrays_of, co
 
 
 class ExpertObservations:
-    """Trajectories of observations that an expert went through. Immutable; all arrays are read-only.
+    """Observation-only demonstrations: trajectories of observations. Immutable; all arrays are read-only.
 
     Transition i of the expert is the pair (s_i, s'_i) of two consecutive observations of one trajectory, numbered through all
     trajectories in order (arXiv 2511.03616). There are no actions: where a source has them, they are dropped.

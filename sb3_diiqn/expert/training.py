@@ -119,11 +119,11 @@ def final_return(steps: Any, means: Any, n_timesteps: float) -> float:
 @dataclass(frozen=True)
 class Target:
     """
-    How good an expert is to be: the policy of the first evaluation that reaches a share of the :func:`final_return`.
+    How good an expert is to be: the policy of the first evaluation that reaches a fraction of the :func:`final_return`.
 
     :param share: in (0, 1]; None: the policy at the end of the training
-    :param final_return: what the share is of; None: the training's own. With it, the training ends when the share is reached
-    :param lowest_return: shares are measured from here
+    :param final_return: what ``share`` is a fraction of; None: the training's own. With it, training ends when it is reached
+    :param lowest_return: fractions are measured from here
     """
 
     share: float | None
@@ -169,7 +169,7 @@ class CheckpointCallback(EvaluationCallback):
 
     def choose(self, name: str) -> int:
         """
-        Find the first evaluation that reaches the target; the last one if there is no share to be reached.
+        Find the first evaluation that reaches the target; the last one if there is none.
 
         :param name: of the environment, for the error
         :return: its index

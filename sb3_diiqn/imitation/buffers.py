@@ -220,7 +220,7 @@ class ExpertMatchingMixin(_Buffer):
         return self._column(self._normalize_reward(rewards, env)), self._column(dones)
 
     def matched_share(self) -> float:
-        """Share of the stored transitions that were matched with an expert transition."""
+        """Fraction of the stored transitions that were matched with an expert transition."""
         n_stored = self.size()
         return float((self.expert_indices[:n_stored] != NO_MATCH).mean()) if n_stored else 0.0
 

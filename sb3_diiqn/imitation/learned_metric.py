@@ -1,4 +1,4 @@
-"""Comparing with the expert by a distance that is learned beside, instead of one that was set by hand."""
+"""Comparing with the expert by a distance that is learned, instead of one that was set by hand."""
 
 from __future__ import annotations
 

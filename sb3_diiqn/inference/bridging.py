@@ -135,7 +135,7 @@ class BridgingKnowledge(ExpertKnowledge):
         return plain._replace(phi=phi, inference=np.where(bridged, 1.0, plain.inference))
 
     def statistics(self) -> dict[str, float]:
-        """Add the shares of feasible, infeasible and bridged expert transitions, and the bridges' mean length."""
+        """Add the fractions of feasible, infeasible and bridged expert transitions, and the bridges' mean length."""
         statistics = super().statistics() | {
             "feasible": float((self.feasibility == Feasibility.FEASIBLE).mean()),
             "infeasible": float((self.feasibility == Feasibility.INFEASIBLE).mean()),

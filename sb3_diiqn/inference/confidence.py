@@ -86,7 +86,7 @@ class ConfidenceStatistics:
         """
         Return the means and start anew; nothing if there was no update.
 
-        Phi is averaged over all agent transitions, 0 where there is no expert sample: it is the share of the learning that
+        Phi is averaged over all agent transitions, 0 where there is no expert sample: it is the fraction of learning that
         goes to the expert. Its parts are averaged over the expert samples.
         """
         statistics = {}

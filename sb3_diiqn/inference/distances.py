@@ -145,7 +145,7 @@ class JaccardDistance(Distance):
     """
     Binary planes: 1 - |a and b| / |a or b| over active cells; 0 if neither has an active cell.
 
-    The share of equal cells would call nearly all states alike where most cells are empty, as on MinAtar.
+    The fraction of equal cells would call nearly all states alike where most cells are empty, as on MinAtar.
     """
 
     def encode(self, observations: Observations) -> np.ndarray:
@@ -258,7 +258,7 @@ class RangeDistance(EuclideanDistance):
 
 
 class MismatchDistance(Distance):
-    """Discrete observations: share of components that are not equal."""
+    """Discrete observations: fraction of components that are not equal."""
 
     def encode(self, observations: Observations) -> np.ndarray:
         """Flatten, keeping the data type."""

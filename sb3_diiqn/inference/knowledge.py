@@ -200,7 +200,7 @@ class ExpertKnowledge:
         :param indices: expert transitions, shape (n,)
         :param n_actions: number of the agent's actions
         :param estimated: somebody else's estimate, shape (n, n_actions); without it the inferred actions are believed with
-            zeta, the confidence in the inference
+            zeta, how far the inference is believed
         :return: shape (n, n_actions), rows add up to 1
         """
         if estimated is not None:
@@ -263,7 +263,7 @@ class ExpertKnowledge:
         np.add.at(self.training_count, indices, 1)
 
     def statistics(self) -> dict[str, float]:
-        """Summarise the tables: shares of expert transitions with an inferred action and trained on, and the median error."""
+        """Summarise the tables: fractions of expert transitions with an inferred action and trained on, the median error."""
         inferred = self.inferred.action != NO_ACTION
         statistics = {"inferred": float(inferred.mean()), "trained": float((self.training_count > 0).mean())}
         if inferred.any():

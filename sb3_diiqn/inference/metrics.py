@@ -26,7 +26,7 @@ from sb3_diiqn.inference.distances import (
 from sb3_diiqn.inference.scales import distinct_values
 from sb3_diiqn.inference.sharpening import by_equality, sharpened
 
-#: Name of the metric that is learned beside, see :mod:`sb3_diiqn.inference.embedding`.
+#: Name of the metric that is learned, see :mod:`sb3_diiqn.inference.embedding`.
 LEARNED = "learned"
 
 #: All metrics that have a name.

@@ -1,5 +1,5 @@
 """
-The auxiliary networks, which learn beside the Q-network.
+The auxiliary networks, which learn alongside the Q-network.
 
 ``inverse_dynamics`` infers the expert's actions from the agent's own transitions, ``cloned_policy`` learns to act as the
 expert does, and ``state_embedding`` learns which states are near each other. ``base`` has what they share.

@@ -39,7 +39,7 @@ class ObservationNetwork(nn.Module):
     :param n_outputs: number of outputs
     :param extractor: an untrained features extractor, None for the default of :func:`make_extractor`
     :param net_arch: widths of the hidden layers between features and outputs
-    :param dropout: share of the inputs of each layer between features and outputs that is left out in training
+    :param dropout: fraction of the inputs of each layer between features and outputs that is left out in training
     :param normalize_images: whether images are divided by 255, see Stable-Baselines3's policies
     """
 

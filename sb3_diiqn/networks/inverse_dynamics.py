@@ -42,7 +42,7 @@ class InverseDynamics(TransitionClassifier):
     """
     Learns from the agent's own transitions, and is asked about the expert's.
 
-    The idea is of BCO (Torabi et al. 2018, arXiv 1805.01954); here the network goes on learning beside the Q-network, from
+    The idea is of BCO (Torabi et al. 2018, arXiv 1805.01954); here the network goes on learning with the Q-network, from
     the same batches.
 
     What the agent likes to do says nothing about the expert. A second network learns it, p(a | s), from s alone, and the first
@@ -55,7 +55,7 @@ class InverseDynamics(TransitionClassifier):
 
     #: of planes there are many features, which say the same: left out in turn, they make it unsure where it has seen little
     dropout = 0.5
-    #: part of an even share below which none is taken to be: p(a | s) of what is never done would drown what s' adds
+    #: part of an even fraction below which none is taken to be: p(a | s) of what is never done would drown what s' adds
     least_share = 0.02
 
     def __init__(self, observation_space: spaces.Space[Any], n_actions: int) -> None:

@@ -1,4 +1,4 @@
-"""Atari through ale-py: Freeway as an expert goes through it, and a scripted expert for it."""
+"""Atari through ale-py: Freeway as its expert sees it, and a scripted expert for it."""
 
 from __future__ import annotations
 

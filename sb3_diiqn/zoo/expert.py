@@ -1,6 +1,6 @@
 """Making the expert data that the configurations ask for: ``python -m sb3_diiqn.zoo expert --env CartPole-v1``.
 
-A DQN is trained with the settings of ``dqn.yml``, taken at the first evaluation at which it reaches a chosen share of its
+A DQN is trained with the settings of ``dqn.yml``, taken at the first evaluation at which it reaches a chosen fraction of its
 final return, and recorded; only what it observed and was rewarded with is written. Environments that have a scripted expert
 (``experts.yml``) use that instead. What is there already is not made again.
 """
@@ -54,10 +54,10 @@ class Request:
     An expert as the command line asks for it.
 
     :param env_id: environment of the expert
-    :param quality: in (0, 1]: share of the way from a random policy's return to the DQN's final one; of a scripted expert, the
-        share of its actions that are not random
+    :param quality: in (0, 1]: fraction of the way from a random policy's return to the DQN's final one; of a scripted expert,
+        the fraction of its actions that are not random
     :param n_steps: number of transitions to record, at least 1
-    :param epsilon: share of random actions while recording, in [0, 1]
+    :param epsilon: fraction of random actions while recording, in [0, 1]
     :param seed: of training and recording
     :param n_timesteps: length of the DQN's training; None: that of the configuration
     :param configuration: yml file with the DQN's settings
@@ -271,9 +271,9 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="sb3-diiqn expert", description="Make expert data: observations, no actions.")
     add = parser.add_argument
     add("--env", required=True, metavar="ID", help="environment of the expert")
-    add("--quality", type=float, metavar="Q", help="share of the DQN's final return; of a scripted expert's actions")
+    add("--quality", type=float, metavar="Q", help="fraction of the DQN's final return; of a scripted expert's actions")
     add("--n-steps", type=int, metavar="N", help="transitions to record")
-    add("--epsilon", type=float, metavar="E", help="share of random actions while recording")
+    add("--epsilon", type=float, metavar="E", help="fraction of random actions while recording")
     add("--seed", type=int, default=0, metavar="S", help="of training and recording (default: 0)")
     add("-n", "--n-timesteps", type=int, metavar="N", help="length of the DQN's training (default: the configuration's)")
     add("-conf", "--conf-file", type=Path, metavar="YML", help="the DQN's settings (default: the package's dqn.yml)")

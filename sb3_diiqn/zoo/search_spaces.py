@@ -1,4 +1,4 @@
-"""What Optuna searches when rl-zoo tunes DIIQN and its kin, and how what it found becomes arguments. Reasons: docs/tuning.md.
+"""What Optuna searches when rl-zoo tunes DIIQN and its kin, and how what it found becomes arguments. Reasons: docs/zoo.md.
 
 A further argument is one further line in a search space. Its name says how it is searched: ``one_minus_NAME`` for arguments
 that are close to 1, ``NAME_pow`` for powers of two.

@@ -1,4 +1,4 @@
-"""What docs/benchmarking.md shows is accepted, and what it says of the recordings is so."""
+"""What docs/benchmarks.md shows is accepted, and what it says of the recordings is so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.suite import parse_suite
 from sb3_diiqn import ExpertObservations
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "benchmarking.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([\w-]+\.npz)` \|.*\| ([\d ]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
 
 
