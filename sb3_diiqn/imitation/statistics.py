@@ -66,10 +66,10 @@ def in_use(learner: Learner) -> str:
     :param learner: the learner
     """
     config, knowledge, network = learner.config, learner.knowledge, learner.inference.network
-    threshold = knowledge.settings.similarity_threshold
+    threshold, distance = knowledge.settings.similarity_threshold, type(knowledge.matcher.distance).__name__
     parts = [
         f"learning from {knowledge.expert!r}",
-        f"observations compared by {type(knowledge.matcher.distance).__name__}, matching from a similarity of {threshold:g} on, as "
+        f"observations compared by {distance}, matching from a similarity of {threshold:g} on, as "
         f"{knowledge.matching_pairs:.1%} of the pairs of distinct expert states do",
         f"actions inferred from the nearest transitions{'' if network is None else f' and by {type(network).__name__}'}",
         _guide(learner),
