@@ -7,7 +7,7 @@ learns a policy that imitates those actions that a critic finds better than the 
 
 Choices:
 
-- **The data.** The paper has a fixed set of unlabelled episodes. Here, as for the other algorithms, there is none: the
+- **The data.** The paper has fixed data without labels. Here, as for the other algorithms, there is none: the
   unlabelled set is the replay buffer with the agent's own transitions, ``learning_starts`` random steps and then
   those of its policy, drawn from its distribution. So it is ORIL's losses on growing data, not offline learning.
 - The expert's transitions train the reward model only. CRR needs actions, which they do not have.
