@@ -64,10 +64,9 @@ def test_a_class_that_is_not_installed_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     absent = replace(ALGORITHMS["qrdqn"], path="no_such_package:QRDQN", requires="no_such_package")
-    # by another name: an algorithm that was found once stays found
-    monkeypatch.setitem(ALGORITHMS, "absent", absent)
+    monkeypatch.setitem(ALGORITHMS, "qrdqn", absent)
     path = tmp_path / "tiny.yml"
-    path.write_text(yaml.safe_dump(SUITE | {"algorithms": {"absent": {}}}))
+    path.write_text(yaml.safe_dump(SUITE | {"algorithms": {"qrdqn": {}}}))
     assert main(["run", str(path), "--out", str(tmp_path), "--workers", "1"]) == 0
     assert "cells that require no_such_package are left out" in capsys.readouterr().out
 

@@ -42,7 +42,7 @@ def made_suite(environments: int = 1) -> Suite:
             "evaluation": {"every": 50},
             "environments": {f"env{index}": environment for index in range(environments)},
             "algorithms": {"dqn": {}, "diiqn": {}},
-            "variations": {"default": {}, "wide": {"algorithms": ["diiqn"], "settings": {"similarity_threshold": 0.5}}},
+            "variations": {"default": {}, "wide": {"algorithms": ["diiqn"], "settings": {"matching_kwargs": {"similarity_threshold": 0.5}}}},
         },
     )
 

@@ -139,7 +139,7 @@ def test_damaged_failing_and_changed_cells(copied: Path, capsys: pytest.CaptureF
     absent = {"kind": "file", "path": str(copied / "absent.npz")}
     source["algorithms"]["no-data"] = {"class": "diiqn", "expert": absent}
     source["algorithms"]["broken"] = {"class": "dqn", "settings": {"policy": "NoSuchPolicy"}}
-    source["algorithms"]["diiqn"] = {"settings": {"similarity_threshold": 0.9}}
+    source["algorithms"]["diiqn"] = {"settings": {"matching_kwargs": {"similarity_threshold": 0.9}}}
     source["seeds"] = [0]
     arguments = ["run", str(_write(copied / "tiny.yml", source)), "--out", str(copied), "--workers", "2"]
     assert main(arguments) == 1
