@@ -119,6 +119,7 @@ def _cost(folder: ResultFolder, suite: Suite, variation: str = "default", **chan
     write_json(folder.cost(pair[1]), measured | changes)
 
 
+@pytest.mark.slow
 def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = made_suite()
     folder = fabricate(tmp_path, suite)
@@ -159,6 +160,7 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert float(row["baseline_area"]) == pytest.approx(dqn)
 
 
+@pytest.mark.slow
 def test_what_was_measured_with_other_settings_does_not_count(tmp_path: Path) -> None:
     suite = made_suite()
     folder = fabricate(tmp_path, suite)

@@ -42,7 +42,10 @@ def made_suite(environments: int = 1) -> Suite:
             "evaluation": {"every": 50},
             "environments": {f"env{index}": environment for index in range(environments)},
             "algorithms": {"dqn": {}, "diiqn": {}},
-            "variations": {"default": {}, "wide": {"algorithms": ["diiqn"], "settings": {"matching_kwargs": {"similarity_threshold": 0.5}}}},
+            "variations": {
+                "default": {},
+                "wide": {"algorithms": ["diiqn"], "settings": {"matching_kwargs": {"similarity_threshold": 0.5}}},
+            },
         },
     )
 
@@ -86,6 +89,7 @@ def test_only_the_first_of_the_baselines_class_is_what_others_are_compared_with(
     assert find_baseline(diiqn, [more, diiqn], suite) is None, "it has no runs yet, and no other takes its place"
 
 
+@pytest.mark.slow
 def test_agreement_is_that_at_the_end_in_the_mean_of_the_runs(tmp_path: Path) -> None:
     suite = made_suite()
     folder = fabricate(tmp_path, suite)
@@ -112,6 +116,7 @@ def _csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = made_suite()
     folder = fabricate(tmp_path, suite)
@@ -171,6 +176,7 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert all(line in printed for line in text.splitlines() if line.startswith("|")), "the terminal shows the same table"
 
 
+@pytest.mark.slow
 def test_two_environments_and_figures(tmp_path: Path) -> None:
     suite = made_suite(environments=2)
     folder = fabricate(tmp_path, suite)
@@ -227,6 +233,7 @@ def test_many_algorithms_look_different_and_the_overview_leaves_variations_out(t
     assert [line.get_label() for line in lines if not line.get_label().startswith("_")] == [group.label for group in plain]
 
 
+@pytest.mark.slow
 def test_the_overview_shows_what_the_suite_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = made_suite(environments=2).source | {"overview": ["diiqn"]}
     folder = fabricate(tmp_path, parse_suite("made", source))

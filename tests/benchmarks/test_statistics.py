@@ -56,6 +56,7 @@ def test_interval_by_enumeration() -> None:
     assert aggregate(strata) == (3.5, 3.5, 3.5)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     random = np.random.default_rng(1)
     covered = 0

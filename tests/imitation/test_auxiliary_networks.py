@@ -19,6 +19,7 @@ def network_of(model: DIIQN, name: str) -> Any:
     return learner_of(model).networks[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_the_network_and_its_optimizer_are_saved(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     model = make(**arguments).learn(200)
@@ -36,6 +37,7 @@ def test_the_network_and_its_optimizer_are_saved(tmp_path: Path, name: str, argu
     assert loaded.predict(walk([0]))[0].shape == (1,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_a_model_without_its_expert_data_keeps_them_when_it_is_saved_again(
     tmp_path: Path, name: str, arguments: dict[str, Any]
@@ -52,6 +54,7 @@ def test_a_model_without_its_expert_data_keeps_them_when_it_is_saved_again(
     assert learner_of(loaded).state.n_updates == learner_of(model).state.n_updates > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     model = make(**arguments).learn(200)
@@ -79,6 +82,7 @@ def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely(monk
     assert learned["cloned_policy"] == [(n, 128) for n in updates]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("saved", "instead"),
     [
@@ -109,6 +113,7 @@ def test_a_network_that_begins_anew_in_a_loaded_model_learns_from_every_batch_at
     assert learner_of(loaded).clone_probabilities(walk([0])) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact_match", [False, True])
 def test_parameters_without_the_networks_leave_them_as_they_are(exact_match: bool) -> None:
     model = make(**CLONE).learn(200)

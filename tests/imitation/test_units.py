@@ -286,6 +286,7 @@ def learner(expert: list[np.ndarray], **arguments: Any) -> DIIQN:
     return DIIQN("MlpPolicy", "CartPole-v1", expert_data=data, **fixed | arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [GUIDED, PAPER], ids=["guided", "paper"])
 def test_a_training_warns_once_after_warm_up_and_logs_the_overlap(method: dict[str, Any]) -> None:
     _, expert, _ = task("CartPole-v1")
@@ -299,6 +300,7 @@ def test_a_training_warns_once_after_warm_up_and_logs_the_overlap(method: dict[s
     assert wrong.expert_statistics()["range_overlap"] < LEAST_OVERLAP
 
 
+@pytest.mark.slow
 def test_no_match_is_no_news_where_a_network_infers() -> None:
     """With a threshold that only equal states reach, of which there are none."""
     _, expert, _ = task("CartPole-v1")
@@ -308,6 +310,7 @@ def test_no_match_is_no_news_where_a_network_infers() -> None:
     assert "no effect" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [GUIDED, PAPER, BRIDGING], ids=["guided", "paper", "bridging"])
 def test_a_line_of_states_is_as_it_should_be(method: dict[str, Any]) -> None:
     model = DIIQN(
