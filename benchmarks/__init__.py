@@ -79,13 +79,14 @@ but ``file``::
 
 ``train``: a DQN with the environment's settings, trained for ``n_timesteps`` (default: the environment's). With ``share`` in
 [0, 1] it is the policy of the first evaluation that reached this share of the final greedy return: the training's own one (see
-:func:`~benchmarks.curves.final_return`), or ``final_return``, at which the training then ends. Shares are measured
-from ``lowest_return``. ``policy``: ``policy: "module:factory"`` and ``kwargs: {}``; ``factory(env, **kwargs)`` returns a
+:func:`~sb3_diiqn.expert.training.final_return`), or ``final_return``, at which the training then ends. Shares are measured from
+``lowest_return``. ``policy``: ``policy: "module:factory"`` and ``kwargs: {}``; ``factory(env, **kwargs)`` returns a
 function from observation to action, and a seed of its own, if it has one, is among the ``kwargs``. ``random``: random actions.
 ``file``: only ``path``, recordings that exist, relative to the current folder.
 
-Results ------- ``FOLDER/SUITE/cells/ENVIRONMENT/ALGORITHM/VARIATION/seed-N.json``, or the packed one in
-``FOLDER/SUITE/cells.tar.xz``, holds ``settings`` and their hash, the ``expert``'s entry of the manifest, ``versions``,
+Results
+-------
+``FOLDER/SUITE/cells/ENVIRONMENT/ALGORITHM/VARIATION/seed-N.json``, or the packed one in ``FOLDER/SUITE/cells.tar.xz``, holds ``settings`` and their hash, the ``expert``'s entry of the manifest, ``versions``,
 ``git_revision``, ``wall_time`` in seconds, ``steps_per_second`` without evaluations, and the curves: ``training`` (``step``,
 ``return``, ``length`` of every finished episode), ``greedy`` (``step``, ``mean``, ``returns`` of every evaluation),
 ``expert_statistics`` (what the algorithm logs under ``expert/``), and ``agreement`` at every evaluation: how often what the
