@@ -59,10 +59,10 @@ Keys with a value behind them are optional, and that is their default::
         settings: {}              # laid over the algorithm's
         expert: {}                # laid over the algorithm's, such as {n_steps: 1000} for less data
 
-Settings are constructor arguments as in rl-zoo's files; one that is laid over another replaces it as a whole. At any depth, a
-string ``module:name`` stands for what it names, as in ``policy_kwargs: {activation_fn: "torch.nn:Tanh"}``. A list as
-``train_freq`` becomes a tuple. Numbers may be written ``1e-4`` and ``1e5``. To share settings between environments, use yml's
-anchors (``&name``, ``*name``, ``<<: *name``).
+Settings are constructor arguments as in rl-zoo's files; one that is laid over another replaces it as a whole, but for
+``matching_kwargs`` and ``bridge_kwargs``, which are merged key by key. At any depth, a string ``module:name`` stands for what
+it names, as in ``policy_kwargs: {activation_fn: "torch.nn:Tanh"}``. A list as ``train_freq`` becomes a tuple. Numbers may be
+written ``1e-4`` and ``1e5``. To share settings between environments, use yml's anchors (``&name``, ``*name``, ``<<: *name``).
 
 Experts
 -------
