@@ -84,7 +84,9 @@ from ``lowest_return``. ``policy``: ``policy: "module:factory"`` and ``kwargs: {
 function from observation to action, and a seed of its own, if it has one, is among the ``kwargs``. ``random``: random actions.
 ``file``: only ``path``, recordings that exist, relative to the current folder.
 
-Results ------- ``FOLDER/SUITE/cells/ENVIRONMENT/ALGORITHM/VARIATION/seed-N.json``, or the packed one in
+Results
+-------
+``FOLDER/SUITE/cells/ENVIRONMENT/ALGORITHM/VARIATION/seed-N.json``, or the packed one in
 ``FOLDER/SUITE/cells.tar.xz``, holds ``settings`` and their hash, the ``expert``'s entry of the manifest, ``versions``,
 ``git_revision``, ``wall_time`` in seconds, ``steps_per_second`` without evaluations, and the curves: ``training`` (``step``,
 ``return``, ``length`` of every finished episode), ``greedy`` (``step``, ``mean``, ``returns`` of every evaluation),

@@ -98,7 +98,7 @@ def describe(task: Task, suite: Suite, groups: list[Group], folder: ResultFolder
     expert = recording(task, suite, folder)
     repeat = states_repeat(expert)
     found = [_group(name, task.environment, groups) for name in (task.repeat, task.vary)]
-    reached = [None if group is None else aggregate([group.greedy_means]) for group in found]
+    reached = [None if group is None else aggregate([group.greedy_areas]) for group in found]
     cells = [
         NOTHING if group is None or value is None else f"`{group.algorithm}` {estimate(value)} ({len(group.results)})"
         for group, value in zip(found, reached, strict=True)
