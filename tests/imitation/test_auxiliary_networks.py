@@ -71,10 +71,13 @@ def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely(monk
     monkeypatch.setattr(Learner, "longest_interval", 3)
     model = make(**INVERSE, guide="clone", gradient_steps=1, train_freq=1)
     learned: dict[str, list[tuple[int, int]]] = {"action_inference": [], "cloned_policy": []}
-    for name, calls in learned.items():
-        network_of(model, name).learn = lambda *batch, calls=calls: calls.append(
-            (learner_of(model).state.n_updates, len(batch[1]))
-        )
+
+    def noted(name: str, batch: tuple[Any, ...]) -> float:
+        learned[name].append((learner_of(model).state.n_updates, len(batch[1])))
+        return 0.0
+
+    for name in learned:
+        network_of(model, name).learn = lambda *batch, name=name: noted(name, batch)
     model.learn(model.learning_starts + 12)
     # one in 1 up to 3, one in 2 up to 5, and one in 3 from then on
     updates = [1, 2, 3, 4, 6, 9, 12]
