@@ -64,7 +64,7 @@ def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     DQN("MlpPolicy", "CartPole-v1", buffer_size=10).save("dqn.zip")
     (command,) = re.findall(r"python -m sb3_diiqn\.record (.*)", README)
     record(shlex.split(command.replace("10000", "50")))
-    assert len(ExpertObservations.load("expert.npz")) == 50
+    assert len(ExpertObservations.load("mine.npz")) == 50
 
 
 @pytest.mark.parametrize("name", ["diiqn", "hadiiqn", "qrdiiqn"])
