@@ -59,10 +59,10 @@ Keys with a value behind them are optional, and that is their default::
         settings: {}              # laid over the algorithm's
         expert: {}                # laid over the algorithm's, such as {n_steps: 1000} for less data
 
-Settings are constructor arguments as in rl-zoo's files; one that is laid over another replaces it as a whole. At any depth, a
-string ``module:name`` stands for what it names, as in ``policy_kwargs: {activation_fn: "torch.nn:Tanh"}``. A list as
-``train_freq`` becomes a tuple. Numbers may be written ``1e-4`` and ``1e5``. To share settings between environments, use yml's
-anchors (``&name``, ``*name``, ``<<: *name``).
+Settings are constructor arguments as in rl-zoo's files; one that is laid over another replaces it as a whole, but for
+``matching_kwargs`` and ``bridge_kwargs``, which are merged key by key. At any depth, a string ``module:name`` stands for what
+it names, as in ``policy_kwargs: {activation_fn: "torch.nn:Tanh"}``. A list as ``train_freq`` becomes a tuple. Numbers may be
+written ``1e-4`` and ``1e5``. To share settings between environments, use yml's anchors (``&name``, ``*name``, ``<<: *name``).
 
 Experts
 -------
@@ -79,12 +79,14 @@ but ``file``::
 
 ``train``: a DQN with the environment's settings, trained for ``n_timesteps`` (default: the environment's). With ``share`` in
 [0, 1] it is the policy of the first evaluation that reached this share of the final greedy return: the training's own one (see
-:func:`~benchmarks.curves.final_return`), or ``final_return``, at which the training then ends. Shares are measured
+:func:`~sb3_diiqn.expert.training.final_return`), or ``final_return``, at which the training then ends. Shares are measured
 from ``lowest_return``. ``policy``: ``policy: "module:factory"`` and ``kwargs: {}``; ``factory(env, **kwargs)`` returns a
 function from observation to action, and a seed of its own, if it has one, is among the ``kwargs``. ``random``: random actions.
 ``file``: only ``path``, recordings that exist, relative to the current folder.
 
-Results ------- ``FOLDER/SUITE/cells/ENVIRONMENT/ALGORITHM/VARIATION/seed-N.json``, or the packed one in
+Results
+-------
+``FOLDER/SUITE/cells/ENVIRONMENT/ALGORITHM/VARIATION/seed-N.json``, or the packed one in
 ``FOLDER/SUITE/cells.tar.xz``, holds ``settings`` and their hash, the ``expert``'s entry of the manifest, ``versions``,
 ``git_revision``, ``wall_time`` in seconds, ``steps_per_second`` without evaluations, and the curves: ``training`` (``step``,
 ``return``, ``length`` of every finished episode), ``greedy`` (``step``, ``mean``, ``returns`` of every evaluation),

@@ -68,7 +68,6 @@ ALGORITHMS: dict[str, Algorithm] = {
 }
 
 
-@cache
 def find_algorithm(name: str) -> Algorithm:
     """
     Find an algorithm.
@@ -83,6 +82,11 @@ def find_algorithm(name: str) -> Algorithm:
         raise ConfigurationError(
             f"There is no algorithm {name!r}: expected one of {', '.join(ALGORITHMS)}, or 'module:Class'."
         )
+    return _own_algorithm(name)
+
+
+@cache
+def _own_algorithm(name: str) -> Algorithm:
     found = import_object(name)
     from stable_baselines3.common.base_class import BaseAlgorithm  # noqa: PLC0415 - takes seconds, and is not always needed
 

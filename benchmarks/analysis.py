@@ -55,8 +55,8 @@ class Group:
         return np.stack([training_curve(np.asarray(c["step"]), np.asarray(c["return"]), self.n_timesteps) for c in curves])
 
     @cached_property
-    def areas(self) -> np.ndarray:
-        """Area under each training curve, shape (n_runs,)."""
+    def training_areas(self) -> np.ndarray:
+        """Mean training return of each run, episodes of a guide included, shape (n_runs,)."""
         return np.array([area_under_curve(curve) for curve in self.training_curves])
 
     @cached_property
@@ -66,13 +66,13 @@ class Group:
         return np.array([final_return(steps, curve, self.n_timesteps) for curve in self.training_curves])
 
     @cached_property
-    def greedy_means(self) -> np.ndarray:
+    def greedy_areas(self) -> np.ndarray:
         """Mean greedy return of each run over all of its evaluations, shape (n_runs,)."""
         return np.array([np.mean(greedy["mean"]) for greedy in self._greedy])
 
     @cached_property
-    def finals(self) -> np.ndarray:
-        """Final greedy return of each run, shape (n_runs,)."""
+    def greedy_ends(self) -> np.ndarray:
+        """Mean greedy return of each run over the last tenth of its training, shape (n_runs,)."""
         return np.array([final_return(greedy["step"], greedy["mean"], self.n_timesteps) for greedy in self._greedy])
 
     @cached_property
@@ -116,27 +116,31 @@ class Summary:
     """
     One row of an environment's table.
 
-    :param area: area under the training curve
-    :param relative_area: the same as a share of the baseline's
-    :param improvement: probability that a run's area exceeds that of a run of the baseline
-    :param greedy: mean greedy return over all evaluations
-    :param final: final greedy return
-    :param final_training: training return over the last tenth
-    :param expert_passed: whether the interval of ``final`` lies above the expert's mean return; None if that cannot be said
+    :param greedy_area: mean greedy return over all evaluations
+    :param relative_area: the same as a share of the baseline's; None for the baseline, as all that compares
+    :param greedy_end: mean greedy return over the last tenth of the training
+    :param relative_end: the same as a share of the baseline's
+    :param improvement: probability that a run's greedy area exceeds that of a run of the baseline
+    :param expert_passed: whether the interval of ``greedy_end`` lies above the expert's mean return; None if nobody can say
     :param steps: steps until solved, runs that did not solve it count with the whole training; None if there is no criterion
     :param solved: share of runs that solved it; NaN if there is no criterion
+    :param training: mean training return, episodes of a guide included
+    :param relative_training: the same as a share of the baseline's
+    :param final_training: training return over the last tenth
     """
 
     group: Group
-    area: Estimate
+    greedy_area: Estimate
     relative_area: Estimate | None
+    greedy_end: Estimate
+    relative_end: Estimate | None
     improvement: Estimate | None
-    greedy: Estimate
-    final: Estimate
-    final_training: Estimate
     expert_passed: bool | None
     steps: Estimate | None
     solved: float
+    training: Estimate
+    relative_training: Estimate | None
+    final_training: Estimate
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,10 @@ class Overall:
     n_environments: int
     n_runs: int
     relative_area: Estimate
+    relative_end: Estimate
     improvement: Estimate
     n_passed: int
+    relative_training: Estimate
 
 
 def load_groups(suite: Suite, folder: ResultFolder) -> list[Group]:
@@ -203,25 +209,37 @@ def summarise(group: Group, groups: list[Group], suite: Suite) -> Summary:
     base = find_baseline(group, groups, suite)
     if base is group:
         base = None
-    final = aggregate([group.finals])
-    unknown = np.isnan(group.expert_return[0]) or np.isnan(final.low)
+
+    def shares(scores: str) -> Estimate | None:
+        return None if base is None else _relative([group], [base], scores)
+
+    end = aggregate([group.greedy_ends])
+    unknown = np.isnan(group.expert_return[0]) or np.isnan(end.low)
     has_criterion = not np.isnan(group.solved)
     return Summary(
         group=group,
-        area=aggregate([group.areas]),
-        relative_area=None if base is None else relative([group.areas], [base.areas], [group.lowest_return]),
-        improvement=None if base is None else improvement([group.areas], [base.areas]),
-        greedy=aggregate([group.greedy_means]),
-        final=final,
-        final_training=aggregate([group.training_finals]),
-        expert_passed=None if unknown else bool(final.low > group.expert_return[0]),
+        greedy_area=aggregate([group.greedy_areas]),
+        relative_area=shares("greedy_areas"),
+        greedy_end=end,
+        relative_end=shares("greedy_ends"),
+        improvement=None if base is None else improvement([group.greedy_areas], [base.greedy_areas]),
+        expert_passed=None if unknown else bool(end.low > group.expert_return[0]),
         steps=aggregate([np.minimum(group.steps_until_solved, group.n_timesteps)]) if has_criterion else None,
         solved=float(np.mean(np.isfinite(group.steps_until_solved))) if has_criterion else float("nan"),
+        training=aggregate([group.training_areas]),
+        relative_training=shares("training_areas"),
+        final_training=aggregate([group.training_finals]),
     )
 
 
+def _relative(groups: list[Group], bases: list[Group], scores: str) -> Estimate:
+    """Compare scores, an attribute of the groups, with the baseline's in the same environments."""
+    of_groups, of_bases = ([getattr(group, scores) for group in side] for side in (groups, bases))
+    return relative(of_groups, of_bases, [group.lowest_return for group in groups])
+
+
 def overall(summaries: list[Summary], groups: list[Group], suite: Suite) -> list[Overall]:
-    """Aggregate over environments: areas as shares of the baseline's, each run one score."""
+    """Aggregate over environments: returns as shares of the baseline's, each run one score."""
     rows = []
     for label in dict.fromkeys(summary.group.label for summary in summaries):
         compared: list[tuple[Group, Group]] = []
@@ -233,8 +251,17 @@ def overall(summaries: list[Summary], groups: list[Group], suite: Suite) -> list
                 passed += summary.expert_passed is True
         if not compared:
             continue
-        areas, base_areas = [group.areas for group, _ in compared], [base.areas for _, base in compared]
-        shares = relative(areas, base_areas, [group.lowest_return for group, _ in compared])
-        n_runs = sum(len(scores) for scores in areas)
-        rows.append(Overall(label, len(compared), n_runs, shares, improvement(areas, base_areas), passed))
+        own, bases = [group for group, _ in compared], [base for _, base in compared]
+        rows.append(
+            Overall(
+                label,
+                len(compared),
+                sum(len(group.results) for group in own),
+                _relative(own, bases, "greedy_areas"),
+                _relative(own, bases, "greedy_ends"),
+                improvement([group.greedy_areas for group in own], [base.greedy_areas for base in bases]),
+                passed,
+                _relative(own, bases, "training_areas"),
+            )
+        )
     return rows

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.analysis import Group, baselines
 from benchmarks.cost import load_cost
 from benchmarks.curves import area_under_curve, curve_steps, training_returns
-from benchmarks.statistics import Estimate, aggregate, relative
+from benchmarks.statistics import Estimate, relative
 from benchmarks.storage import ResultFolder
 from benchmarks.suite import Suite
 from sb3_diiqn.expert.training import final_return
@@ -64,24 +64,19 @@ class Timed:
         )
 
     @cached_property
-    def areas(self) -> np.ndarray:
+    def greedy_areas(self) -> np.ndarray:
+        """Mean greedy return of each run over the time, shape (n_runs,)."""
+        return np.array([area_under_curve(curve) for curve in self.greedy_curves])
+
+    @cached_property
+    def greedy_ends(self) -> np.ndarray:
+        """Mean greedy return of each run over the last tenth of the time, shape (n_runs,)."""
+        return np.array([final_return(self.times, curve, self.end) for curve in self.greedy_curves])
+
+    @cached_property
+    def training_areas(self) -> np.ndarray:
         """Mean training return of each run over the time, shape (n_runs,)."""
         return np.array([area_under_curve(curve) for curve in self.training_curves])
-
-    @property
-    def area(self) -> Estimate:
-        """Mean training return over the time."""
-        return aggregate([self.areas])
-
-    @property
-    def greedy(self) -> Estimate:
-        """Mean greedy return over the time."""
-        return aggregate([np.array([area_under_curve(curve) for curve in self.greedy_curves])])
-
-    @property
-    def final_training(self) -> Estimate:
-        """Training return over the last tenth of the time."""
-        return aggregate([np.array([final_return(self.times, curve, self.end) for curve in self.training_curves])])
 
 
 @dataclass(frozen=True)
@@ -91,10 +86,14 @@ class Comparison:
     baseline: Timed
     timed: Timed
 
-    @property
-    def relative_area(self) -> Estimate:
-        """The mean training return over the time, as a share of the baseline's."""
-        return relative([self.timed.areas], [self.baseline.areas], [self.timed.group.lowest_return])
+    def relative(self, scores: str) -> Estimate:
+        """
+        Compare with the baseline.
+
+        :param scores: ``greedy_areas``, ``greedy_ends`` or ``training_areas``
+        """
+        own, other = getattr(self.timed, scores), getattr(self.baseline, scores)
+        return relative([own], [other], [self.timed.group.lowest_return])
 
 
 def compare(groups: list[Group], suite: Suite, folder: ResultFolder) -> list[Comparison]:

@@ -69,7 +69,7 @@ def _table(groups: list[Group], suite: Suite, folder: ResultFolder) -> Table:
     rows = []
     for environment in suite.environments:
         pair = {group.algorithm: group for group in groups if group.environment == environment}
-        scores = [f"{_mean(pair[name].greedy_means)} / {_mean(pair[name].finals)}" for name in ALGORITHMS]
+        scores = [f"{_mean(pair[name].greedy_areas)} / {_mean(pair[name].greedy_ends)}" for name in ALGORITHMS]
         timed = times.get(environment)
         rows.append([environment, *scores, "-" if timed is None else f"{1 / timed.speed:.2f}"])
     return Table(["MinAtar", *(f"{NAMES[name]}, greedy" for name in ALGORITHMS), "CPU time"], rows)

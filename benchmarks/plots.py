@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,18 @@ try:
 except ImportError as missing:
     raise MissingDependencyError("matplotlib", "plots") from missing
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart
+# Okabe and Ito's colours, which colour-blind readers can tell apart, and some that go with them
 _KNOWN_COLOURS = {
     "dqn": "#0072B2",
     "diiqn": "#D55E00",
     "hadiiqn": "#009E73",
     "diiqn-paper": "#E69F00",
     "hadiiqn-paper": "#56B4E9",
+    "labelled-replay": "#CC79A7",
+    "jsrl": "#8C6D31",
+    "bco": "#7F7F7F",
+    "bco-alpha": "#5E3C99",
+    "hadiiqn-bridges": "#B2DF8A",
 }
 _OTHER_COLOURS = ("#CC79A7", "#8C6D31", "#7F7F7F", "#5E3C99", "#B2DF8A", "#000000")
 _LINE_STYLES = ("-", "--", ":", "-.")
@@ -46,6 +52,10 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "savefig.dpi": 100,
 }
+MAX_LINES = 6
+"""So many algorithms a figure has at most; more than that nobody can follow."""
+SMOOTHED = 0.1
+"""Curves are means over this fraction of the training around each step."""
 _CONFIDENCE_PANELS = {
     "Confidence in expert samples": {
         "confidence": "confidence Φ",
@@ -61,21 +71,39 @@ _CONFIDENCE_PANELS = {
 }
 
 
-#: colours of a file, and how many algorithms a figure of the confidence has at most: the first ones of the suite
-N_COLOURS = 64
-MAX_CONFIDENCE_ROWS = 6
+#: colours of a file
+N_COLOURS = 128
 #: height of a row of a legend, in inches, and how many rows fit into any figure
 LEGEND_ROW = 0.2
 FREE_LEGEND_ROWS = 4
 
 
-def write_figures(groups: list[Group], folder: Path) -> list[str]:
+def selected(groups: list[Group], first: Iterable[str] | None = None) -> list[Group]:
+    """
+    Choose what a figure of one environment shows: at most :data:`MAX_LINES` algorithms, in the first variation.
+
+    Those with less than half of the runs of the others are left out: what one run says does not compare.
+
+    :param groups: all groups of that environment
+    :param first: algorithms that come before the others, and alone where there are so many
+    """
+    most = max(len(group.results) for group in groups)
+    plain = [group for group in groups if group.variation == groups[0].variation and 2 * len(group.results) >= most]
+    named = [group for group in plain if group.algorithm in set(first or ())]
+    others = [group for group in plain if group not in named]
+    chosen = [*named, *others][:MAX_LINES]
+    return [group for group in plain if group in chosen]
+
+
+def write_figures(groups: list[Group], folder: Path, first: Iterable[str] | None = None) -> list[str]:
     """
     Draw the figures of one environment.
 
     :param groups: all groups of that environment
+    :param first: see :func:`selected`
     :return: names of the files
     """
+    shown = selected(groups, first)
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Callable[[list[Group]], Figure | None]] = {
         "learning": learning_figure,
@@ -86,22 +114,27 @@ def write_figures(groups: list[Group], folder: Path) -> list[str]:
     names = []
     with matplotlib.rc_context(STYLE):
         for kind, draw in figures.items():
-            figure = draw(groups)
+            figure = draw(groups if kind == "variations" else shown)
             if figure is not None:
                 names.append(f"{groups[0].environment}-{kind}.png")
                 save(figure, folder / names[-1])
     return names
 
 
-def write_overview(groups: list[Group], folder: Path) -> str:
+def write_overview(groups: list[Group], folder: Path, first: Iterable[str] | None = None) -> str:
     """
     Draw the learning curves of all environments in one figure.
 
     :param groups: of several environments
+    :param first: algorithms that are shown, and no others; None for the first ones
     :return: name of the file
     """
+    named = [group for group in groups if first is None or group.algorithm in first] or groups
+    shown = []
+    for environment in dict.fromkeys(group.environment for group in named):
+        shown += selected([group for group in named if group.environment == environment])
     with matplotlib.rc_context(STYLE):
-        save(overview_figure(groups), folder / "learning.png")
+        save(overview_figure(shown), folder / "learning.png")
     return "learning.png"
 
 
@@ -125,42 +158,45 @@ def save(figure: Figure, path: Path) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png")
     with Image.open(drawn) as image:
-        image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        # by an octree, because the median cut gives a thin line the colour of the area beside it
+        few = image.convert("RGB").quantize(N_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 def equal_time_figure(compared: list[Comparison]) -> Figure:
-    """Draw training and greedy return over the baseline's time, one column per environment."""
+    """Draw greedy and training return over the baseline's time, one column per environment."""
     environments = list(dict.fromkeys(one.timed.group.environment for one in compared))
     figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
     columns = figure.subplots(2, len(environments), squeeze=False).T
-    for name, (training, greedy) in zip(environments, columns, strict=True):
+    for name, (greedy, training) in zip(environments, columns, strict=True):
         chosen = [one for one in compared if one.timed.group.environment == name]
         shown = [chosen[0].baseline, *(one.timed for one in chosen)]
         for timed, (_, style) in zip(shown, styles([timed.group for timed in shown]), strict=True):
             for axis, curves in ((training, timed.training_curves), (greedy, timed.greedy_curves)):
-                curve(axis, timed.times / timed.end, curves, style)
+                curve(axis, timed.times / timed.end, smoothed(curves), style)
         for axis in (training, greedy):
             axis.set_xlabel(f"processor time, {shown[0].group.algorithm}'s whole training = 1")
             axis.set_xlim(0, 1)
             _expert_line(axis, [shown[0].group])
-        training.set_title(name)
-    columns[0][0].set_ylabel("training return")
-    columns[0][1].set_ylabel("greedy return")
+        greedy.set_title(name)
+    _name_rows(columns[0])
     _legend(figure, columns.flat)
     return figure
 
 
-def colours(groups: Iterable[Group]) -> dict[str, str]:
-    """Give every algorithm its colour, the same in all figures."""
-    algorithms = list(dict.fromkeys(group.algorithm for group in groups))
-    others = iter(_OTHER_COLOURS * len(algorithms))
-    return {name: _KNOWN_COLOURS.get(name) or next(others) for name in algorithms}
+def colour(algorithm: str) -> str:
+    """
+    Tell the colour of an algorithm, the same in all figures of all suites.
+
+    :param algorithm: its name in a suite
+    """
+    return _KNOWN_COLOURS.get(algorithm) or _OTHER_COLOURS[zlib.crc32(algorithm.encode()) % len(_OTHER_COLOURS)]
 
 
 def learning_figure(groups: list[Group]) -> Figure:
-    """Draw training return and greedy return over steps, side by side, with the expert's line."""
+    """Draw greedy return and training return over steps, side by side, with the expert's line."""
     figure, axes = _panels(groups, 2)
-    for axis, title in zip(axes, ("Training return (with exploration)", "Greedy return"), strict=True):
+    for axis, title in zip(axes, ("Greedy return", "Training return (with guide episodes)"), strict=True):
         axis.set_title(title)
     _learning_curves(axes, styles(groups))
     _legend(figure, axes)
@@ -168,13 +204,11 @@ def learning_figure(groups: list[Group]) -> Figure:
 
 
 def overview_figure(groups: list[Group]) -> Figure:
-    """Draw training return (above) and greedy return (below) over steps, one column per environment, without variations."""
-    groups = [group for group in groups if group.variation == groups[0].variation]
+    """Draw greedy return (above) and training return (below) over steps, one column per environment."""
     environments = list(dict.fromkeys(group.environment for group in groups))
     figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
     columns = figure.subplots(2, len(environments), squeeze=False).T
-    columns[0][0].set_ylabel("training return")
-    columns[0][1].set_ylabel("greedy return")
+    _name_rows(columns[0])
     styled = styles(groups)  # of all, so that an algorithm has one colour everywhere
     for environment, axes in zip(environments, columns, strict=True):
         shown = [(group, style) for group, style in styled if group.environment == environment]
@@ -189,9 +223,6 @@ def overview_figure(groups: list[Group]) -> Figure:
 def confidence_figure(groups: list[Group]) -> Figure | None:
     """Draw the confidence, its parts, and the use of the data over steps, one row per algorithm; None without such data."""
     shown = [group for group in groups if any(result["expert_statistics"] for result in group.results)]
-    # variations would repeat the picture; the first of each algorithm stands for them
-    shown = [group for index, group in enumerate(shown) if group.algorithm not in {other.algorithm for other in shown[:index]}]
-    shown = shown[:MAX_CONFIDENCE_ROWS]
     if not shown:
         return None
     figure = Figure(figsize=(11, 0.6 + 3.3 * len(shown)), layout="constrained")
@@ -200,8 +231,8 @@ def confidence_figure(groups: list[Group]) -> Figure | None:
     for group, row in zip(shown, rows, strict=True):
         for axis, (title, names) in zip(row, _CONFIDENCE_PANELS.items(), strict=True):
             axis.set_title(title if len(shown) == 1 else f"{group.label}: {title[0].lower()}{title[1:]}")
-            for colour, (name, label) in zip(_OTHER_COLOURS, names.items(), strict=False):
-                emphasis = {"color": "black", "linewidth": 2.4} if name == "confidence" else {"color": colour}
+            for hue, (name, label) in zip(_OTHER_COLOURS, names.items(), strict=False):
+                emphasis = {"color": "black", "linewidth": 2.4} if name == "confidence" else {"color": hue}
                 curve(axis, *_statistic(group, name), {"label": label, **emphasis})
             axis.set_ylim(-0.02, 1.02)
             step_axis(axis, group.n_timesteps)
@@ -227,21 +258,21 @@ def solved_figure(groups: list[Group]) -> Figure | None:
 
 
 def variations_figure(groups: list[Group]) -> Figure | None:
-    """Draw area and final greedy return of every variation with their intervals; None without variations."""
+    """Draw greedy area and end of every variation with their intervals; None without variations of several runs."""
+    groups = [group for group in groups if len(group.results) > 1]
     if len({group.variation for group in groups}) < 2:
         return None
-    palette = colours(groups)
     figure = Figure(figsize=(11, 1.4 + 0.4 * len(groups)), layout="constrained")
     figure.suptitle(groups[0].environment)
     axes = figure.subplots(1, 2, sharey=True)
-    for axis, title in zip(axes, ("Area under the training curve", "Final greedy return"), strict=True):
+    for axis, title in zip(axes, ("Greedy area", "Greedy end"), strict=True):
         axis.set_title(title)
     for position, group in enumerate(groups):
-        for axis, scores in zip(axes, (group.areas, group.finals), strict=True):
+        for axis, scores in zip(axes, (group.greedy_areas, group.greedy_ends), strict=True):
             value, low, high = aggregate([scores])
-            colour = palette[group.algorithm]
-            axis.plot([low, high], [position, position], color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
-            axis.plot([value], [position], "o", color=colour)
+            hue = colour(group.algorithm)
+            axis.plot([low, high], [position, position], color=hue, linewidth=5, alpha=0.35, solid_capstyle="butt")
+            axis.plot([value], [position], "o", color=hue)
     axes[0].set_yticks(range(len(groups)), [group.label for group in groups])
     axes[0].set_ylim(len(groups) - 0.5, -0.5)
     mean = groups[0].reference_return
@@ -253,10 +284,11 @@ def variations_figure(groups: list[Group]) -> Figure | None:
 
 
 def _learning_curves(axes: Any, styled: list[tuple[Group, dict[str, Any]]]) -> None:
-    """Draw the training returns of one environment into the first axis, the greedy returns into the second."""
+    """Draw the greedy returns of one environment into the first axis, the training returns into the second."""
     for group, style in styled:
-        curve(axes[0], curve_steps(group.n_timesteps), group.training_curves, style)
-        curve(axes[1], *group.greedy_curves, style)
+        steps, curves = group.greedy_curves
+        curve(axes[0], steps, smoothed(curves), style)
+        curve(axes[1], curve_steps(group.n_timesteps), smoothed(group.training_curves), style)
     for axis in axes:
         _expert_line(axis, [group for group, _ in styled])
 
@@ -278,17 +310,32 @@ def step_axis(axis: Any, n_timesteps: int) -> None:
 
 
 def styles(groups: list[Group]) -> list[tuple[Group, dict[str, Any]]]:
-    """Colour tells the algorithm, line style the variation; where colours are used again, line style tells that, too."""
-    palette, variations = colours(groups), list(dict.fromkeys(group.variation for group in groups))
-    others = [name for name in palette if name not in _KNOWN_COLOURS]
+    """Colour tells the algorithm; line style what has the same colour: its variations, and another algorithm."""
+    known: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        if group.label not in known:
+            hue = colour(group.algorithm)
+            again = sum(style["color"] == hue for style in known.values())
+            known[group.label] = {"label": group.label, "color": hue, "linestyle": _LINE_STYLES[again % len(_LINE_STYLES)]}
+    return [(group, known[group.label]) for group in groups]
 
-    def line_style(group: Group) -> str:
-        again = others.index(group.algorithm) // len(_OTHER_COLOURS) if group.algorithm in others else 0
-        return _LINE_STYLES[(variations.index(group.variation) + again) % len(_LINE_STYLES)]
 
-    return [
-        (group, {"label": group.label, "color": palette[group.algorithm], "linestyle": line_style(group)}) for group in groups
-    ]
+def smoothed(curves: np.ndarray) -> np.ndarray:
+    """
+    Take means over :data:`SMOOTHED` of the points, around each of them, over fewer at the ends.
+
+    :param curves: shape (n_runs, n_points)
+    :return: of the same shape
+    """
+    n_points = curves.shape[-1]
+    side = round(SMOOTHED * n_points / 2)
+    around = [slice(max(0, point - side), point + side + 1) for point in range(n_points)]
+    return np.stack([curves[..., part].mean(axis=-1) for part in around], axis=-1)
+
+
+def _name_rows(column: Any) -> None:
+    for axis, name in zip(column, ("greedy return", "training return\n(with guide episodes)"), strict=True):
+        axis.set_ylabel(name)
 
 
 def curve(axis: Any, steps: np.ndarray, curves: np.ndarray, style: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from benchmarks.algorithms import BASELINE
 from benchmarks.analysis import KNOWN, Group, Overall, Summary, load_groups, overall, summarise
 from benchmarks.curves import N_POINTS, WINDOW
 from benchmarks.equal_time import Comparison, Timed, compare
-from benchmarks.statistics import Estimate
+from benchmarks.plots import MAX_LINES, SMOOTHED
+from benchmarks.statistics import Estimate, aggregate
 from benchmarks.storage import ResultFolder
 from benchmarks.suite import Suite
 from benchmarks.tables import Table
@@ -19,13 +20,18 @@ from sb3_diiqn.expert.manifest import write_text
 NOTHING = "-"
 DEFINITIONS = f"""\
 - Values are interquartile means over runs (seeds), with 95 % stratified bootstrap confidence intervals.
-- Training return at a step: mean return of the last {WINDOW} episodes finished until then, exploration included. Area: its \
-mean over {N_POINTS} evenly spaced steps.
-- Relative to {BASELINE}: ratio of the areas, both measured from the environment's lowest return. Better than {BASELINE}: \
-probability that a run's area exceeds that of a run of {BASELINE}; in the same variation, if {BASELINE} was run in it.
-- Mean greedy return: mean over all evaluations. Exploration, guided or not, has no part in it.
-- Final greedy return: mean over the evaluations in the last tenth of the training.
-- Expert passed: the interval of the final greedy return lies above the expert's mean return.
+- Greedy area: mean greedy return over all evaluations of the training. Greedy end: over those in its last tenth. That is the \
+policy that a user is left with; neither exploration nor a guide has a part in it.
+- Relative to {BASELINE}: each run as a share of {BASELINE}'s interquartile mean, both measured from the environment's lowest \
+return; nothing where {BASELINE} does not exceed that. In the same variation, if {BASELINE} was run in it. At {BASELINE}'s \
+time: when as much of the processor's time has passed as {BASELINE}, in its first variation, takes for its whole training.
+- Better than {BASELINE}: probability that a run's greedy area exceeds that of a run of {BASELINE}.
+- Expert passed: the interval of the greedy end lies above the expert's mean return.
+- Training return: at a step, the mean return of the last {WINDOW} episodes finished until then, exploration included, and \
+whoever played them: the guide's episodes are among them, and those that the agent plays without exploration. The mean over \
+{N_POINTS} evenly spaced steps.
+- Figures show at most {MAX_LINES} algorithms: first those that the suite names, and none with less than half of the runs of \
+the others. Curves are means over {SMOOTHED:.0%} of the training around each step. Of all others there are the tables.
 - What is known of the expert. Agreement with its true actions, which no algorithm is given, in the mean of the runs at \
 their ends: of the actions inferred from the nearest transition; share of transitions where the true action is among the \
 plausible ones of the estimate; the share that the estimates expect, which is the same if they are calibrated; and where it \
@@ -37,11 +43,14 @@ next. Runs that never do count with the whole training in "steps until solved".
 """
 
 EQUAL_TIME = f"""\
-Whole trainings of one seed, in turns on one machine, tell what they take of the CPU time (`benchmark cost`). Here \
+Whole trainings of one seed, in turns on one machine, tell what they take of the CPU time (`benchmarks cost`). Here \
 each algorithm has the time that {BASELINE}, in its first variation, takes for all of its steps; what is done before stays \
-at its last return. Speed: of the whole training, relative to {BASELINE}. Training and greedy return are means over that \
-time, the latter linear from the lowest return to each evaluation in turn; at the end: training return over its last tenth.
+at its last return. Speed: of the whole training, relative to {BASELINE}. Returns are means over that time, the greedy ones \
+linear from the lowest return to each evaluation in turn; the end is its last tenth.
 """
+TRAINING = "training return (with guide episodes)"
+SCORES = {"greedy_areas": "greedy_area", "greedy_ends": "greedy_end", "training_areas": "training_return"}
+"""Scores of a run at equal time, and their columns."""
 
 
 def write_report(suite: Suite, folder: ResultFolder) -> Path:
@@ -56,23 +65,22 @@ def write_report(suite: Suite, folder: ResultFolder) -> Path:
     n_runs, n_cells = sum(len(group.results) for group in groups), len(suite.cells())
     parts = [f"# {suite.name}", f"{n_runs} of {n_cells} runs are finished."]
     print("\n\n".join(parts))
+    compared = compare(groups, suite, folder)
     for environment in dict.fromkeys(group.environment for group in groups):
         rows = [summary for summary in summaries if summary.group.environment == environment]
-        section = [f"## {environment}", environment_table(rows).markdown()]
+        section = [f"## {environment}", environment_table(rows, compared).markdown()]
         expert = expert_table(rows)
         if expert.rows:
             section.append(expert.markdown())
         print("\n" + "\n\n".join(section))
-        figures = plots.write_figures([summary.group for summary in rows], target)
+        figures = plots.write_figures([summary.group for summary in rows], target, suite.overview)
         parts += [*section, *(f"![{name.removesuffix('.png')}]({name})" for name in figures)]
     across = overall(summaries, groups, suite)
     if len({group.environment for group in groups}) > 1 and across:
         section = ["## All environments", comparison_table(summaries).markdown(), overall_table(across).markdown()]
         print("\n" + "\n\n".join(section))
-        chosen = [group for group in groups if suite.overview is None or group.algorithm in suite.overview]
-        parts += [*section, f"![learning]({plots.write_overview(chosen or groups, target)})"]
+        parts += [*section, f"![learning]({plots.write_overview(groups, target, suite.overview)})"]
         write_text(target / "overall.csv", overall_csv(across).csv())
-    compared = compare(groups, suite, folder)
     if compared:
         section = ["## At equal processor time", equal_time_table(compared).markdown()]
         print("\n" + "\n\n".join(section))
@@ -85,34 +93,57 @@ def write_report(suite: Suite, folder: ResultFolder) -> Path:
     return target / "report.md"
 
 
-def environment_table(summaries: list[Summary]) -> Table:
-    """Make the table of one environment: its experts, then one row per algorithm and variation."""
+def environment_table(summaries: list[Summary], compared: list[Comparison]) -> Table:
+    """
+    Make the table of one environment: its experts, then one row per algorithm and variation.
+
+    :param compared: those of which there is a comparison at equal time, of all environments
+    """
+    at_time = {id(one.timed.group): one for one in compared}
+    is_timed = any(id(summary.group) in at_time for summary in summaries)
+    own_time = [f"at {BASELINE}'s time"] if is_timed else []
     header = [
-        "", "runs", "area under training curve", f"relative to {BASELINE}", f"better than {BASELINE}",
-        "mean greedy return", "final greedy return", "expert passed", "steps until solved", "solved",
+        "", "runs", "greedy area", f"relative to {BASELINE}", *own_time, "greedy end", f"relative to {BASELINE}", *own_time,
+        f"better than {BASELINE}", "expert passed", "steps until solved", "solved", TRAINING, f"relative to {BASELINE}",
     ]  # fmt: skip
-    rows = [
-        [label, *[NOTHING] * 5, f"{number(mean)} ± {number(deviation)}", *[NOTHING] * 3]
-        for label, (mean, deviation) in _experts([summary.group for summary in summaries]).items()
-    ]
-    return Table(header, rows + [_row(summary) for summary in summaries])
+    rows = []
+    for label, (mean, deviation) in _experts([summary.group for summary in summaries]).items():
+        before, after = [NOTHING] * (3 + is_timed), [NOTHING] * (7 + is_timed)
+        rows.append([label, *before, f"{number(mean)} ± {number(deviation)}", *after])
+    return Table(header, rows + [_row(summary, at_time.get(id(summary.group)), is_timed) for summary in summaries])
 
 
-def _row(summary: Summary) -> list[str]:
+def _row(summary: Summary, timed: Comparison | None, is_timed: bool) -> list[str]:
     """Write the row of an algorithm and variation in the table of its environment."""
     group = summary.group
+
+    def at_time(scores: str) -> list[str]:
+        return [estimate(None if timed is None else timed.relative(scores))] if is_timed else []
+
     return [
         group.label,
-        str(len(group.results)) if len(group.results) == group.n_cells else f"{len(group.results)} of {group.n_cells}",
-        estimate(summary.area),
+        _runs(group),
+        estimate(summary.greedy_area),
         estimate(summary.relative_area),
+        *at_time("greedy_areas"),
+        estimate(summary.greedy_end),
+        estimate(summary.relative_end),
+        *at_time("greedy_ends"),
         estimate(summary.improvement),
-        estimate(summary.greedy),
-        estimate(summary.final),
-        NOTHING if summary.expert_passed is None else ("yes" if summary.expert_passed else "no"),
+        _passed(summary),
         estimate(summary.steps) if summary.solved > 0 else NOTHING,
         NOTHING if math.isnan(summary.solved) else f"{summary.solved:.0%}",
+        estimate(summary.training),
+        estimate(summary.relative_training),
     ]
+
+
+def _runs(group: Group) -> str:
+    return str(len(group.results)) if len(group.results) == group.n_cells else f"{len(group.results)} of {group.n_cells}"
+
+
+def _passed(summary: Summary) -> str:
+    return NOTHING if summary.expert_passed is None else ("yes" if summary.expert_passed else "no")
 
 
 def expert_table(summaries: list[Summary]) -> Table:
@@ -124,14 +155,19 @@ def expert_table(summaries: list[Summary]) -> Table:
 
 def comparison_table(summaries: list[Summary]) -> Table:
     """Make the table of all environments: what matters most, one row per environment, algorithm and variation."""
-    header = ["", "expert", "", "runs", "area under training curve", f"relative to {BASELINE}"]
-    header += ["mean greedy return", "final greedy return", "expert passed"]
-    rows = []
-    for summary in summaries:
-        label, runs, area, share, _, greedy, final, passed, *_ = _row(summary)
-        expert = number(summary.group.expert_return[0])
-        rows.append([summary.group.environment, expert, label, runs, area, share, greedy, final, passed])
-    return Table(header, rows)
+    header = ["", "expert", "", "runs", "greedy area", f"relative to {BASELINE}", "greedy end", f"relative to {BASELINE}"]
+    rows = [
+        [
+            summary.group.environment,
+            number(summary.group.expert_return[0]),
+            summary.group.label,
+            _runs(summary.group),
+            *map(estimate, (summary.greedy_area, summary.relative_area, summary.greedy_end, summary.relative_end)),
+            _passed(summary),
+        ]
+        for summary in summaries
+    ]
+    return Table([*header, "expert passed"], rows)
 
 
 def _experts(groups: list[Group]) -> dict[str, tuple[float, float]]:
@@ -148,7 +184,8 @@ def _experts(groups: list[Group]) -> dict[str, tuple[float, float]]:
 
 def overall_table(rows: list[Overall]) -> Table:
     """Make the table over all environments."""
-    header = ["", "environments", "runs", f"area relative to {BASELINE}", f"better than {BASELINE}", "expert passed"]
+    header = ["", "environments", "runs", f"greedy area relative to {BASELINE}", f"greedy end relative to {BASELINE}"]
+    header += [f"better than {BASELINE}", "expert passed", f"{TRAINING} relative to {BASELINE}"]
     return Table(
         header,
         [
@@ -156,9 +193,9 @@ def overall_table(rows: list[Overall]) -> Table:
                 row.label,
                 str(row.n_environments),
                 str(row.n_runs),
-                estimate(row.relative_area),
-                estimate(row.improvement),
+                *map(estimate, (row.relative_area, row.relative_end, row.improvement)),
                 f"{row.n_passed} of {row.n_environments}",
+                estimate(row.relative_training),
             ]
             for row in rows
         ],
@@ -167,41 +204,38 @@ def overall_table(rows: list[Overall]) -> Table:
 
 def equal_time_table(compared: list[Comparison]) -> Table:
     """Make the table of what is learned in the time that the baseline takes."""
-    header = ["", "", f"speed relative to {BASELINE}", "steps", "training return", f"relative to {BASELINE}"]
-    header += ["greedy return", "training return at the end"]
+    header = ["", "", f"speed relative to {BASELINE}", "steps"]
+    for name in ("greedy area", "greedy end", TRAINING):
+        header += [name, f"relative to {BASELINE}"]
     rows = []
     for environment in dict.fromkeys(one.timed.group.environment for one in compared):
         chosen = [one for one in compared if one.timed.group.environment == environment]
         rows.append(_timed_row(chosen[0].baseline, None))
-        rows += [_timed_row(one.timed, one.relative_area) for one in chosen]
+        rows += [_timed_row(one.timed, one) for one in chosen]
     return Table(header, rows)
 
 
-def _timed_row(timed: Timed, relative_area: Estimate | None) -> list[str]:
-    return [
-        timed.group.environment,
-        timed.group.label,
-        number(timed.speed),
-        number(timed.steps_at_times[-1]),
-        estimate(timed.area),
-        estimate(relative_area),
-        estimate(timed.greedy),
-        estimate(timed.final_training),
-    ]
+def _timed_row(timed: Timed, compared: Comparison | None) -> list[str]:
+    row = [timed.group.environment, timed.group.label, number(timed.speed), number(timed.steps_at_times[-1])]
+    for scores in SCORES:
+        share = None if compared is None else compared.relative(scores)
+        row += [estimate(aggregate([getattr(timed, scores)])), estimate(share)]
+    return row
 
 
 def equal_time_csv(compared: list[Comparison]) -> Table:
     """Make the same table with the baseline beside each algorithm, at full precision."""
-    names = ("area", "mean_greedy_return", "final_training_return")
-    header = ["environment", "algorithm", "variation", "runs", "baseline", "speed", "steps", *_with_intervals("relative_area")]
-    header += [*_with_intervals(*names), *_with_intervals(*(f"baseline_{name}" for name in names))]
+    header = ["environment", "algorithm", "variation", "runs", "baseline", "speed", "steps"]
+    for name in SCORES.values():
+        header += _with_intervals(name, f"relative_{name}", f"baseline_{name}")
     rows = []
     for one in compared:
         group, timed = one.timed.group, one.timed
         row = [group.environment, group.algorithm, group.variation, len(group.results), one.baseline.group.algorithm]
-        row += [timed.speed, float(timed.steps_at_times[-1]), *one.relative_area]
-        for side in (timed, one.baseline):
-            row += [*side.area, *side.greedy, *side.final_training]
+        row += [timed.speed, float(timed.steps_at_times[-1])]
+        for scores in SCORES:
+            own, other = (aggregate([getattr(side, scores)]) for side in (timed, one.baseline))
+            row += [*own, *one.relative(scores), *other]
         rows.append([_plain(entry) for entry in row])
     return Table(header, rows)
 
@@ -209,8 +243,8 @@ def equal_time_csv(compared: list[Comparison]) -> Table:
 def summary_csv(summaries: list[Summary]) -> Table:
     """Make the tables of all environments in one, at full precision."""
     names = (
-        "area", "relative_area", "improvement", "mean_greedy_return", "final_greedy_return", "final_training_return",
-        "steps_until_solved",
+        "greedy_area", "relative_area", "greedy_end", "relative_end", "improvement", "steps_until_solved", "training_return",
+        "relative_training_return", "final_training_return",
     )  # fmt: skip
     header = ["environment", "algorithm", "variation", "runs", "expert_return"]
     header += [*_with_intervals(*names), "expert_passed", "solved", *(f"expert_{name}" for name in KNOWN)]
@@ -219,8 +253,8 @@ def summary_csv(summaries: list[Summary]) -> Table:
         group = summary.group
         row = [group.environment, group.algorithm, group.variation, len(group.results), group.expert_return[0]]
         estimates = (
-            summary.area, summary.relative_area, summary.improvement, summary.greedy, summary.final,
-            summary.final_training, summary.steps,
+            summary.greedy_area, summary.relative_area, summary.greedy_end, summary.relative_end, summary.improvement,
+            summary.steps, summary.training, summary.relative_training, summary.final_training,
         )  # fmt: skip
         for value in estimates:
             row += list(value) if value else [math.nan] * 3
@@ -232,18 +266,25 @@ def summary_csv(summaries: list[Summary]) -> Table:
 
 def overall_csv(rows: list[Overall]) -> Table:
     """Make the table over all environments, at full precision."""
-    header = ["label", "environments", "runs", *_with_intervals("relative_area", "improvement"), "expert_passed"]
-    values = [[row.label, row.n_environments, row.n_runs, *row.relative_area, *row.improvement, row.n_passed] for row in rows]
+    header = ["label", "environments", "runs", *_with_intervals("relative_area", "relative_end", "improvement")]
+    header += ["expert_passed", *_with_intervals("relative_training_return")]
+    values = [
+        [
+            row.label, row.n_environments, row.n_runs, *row.relative_area, *row.relative_end, *row.improvement, row.n_passed,
+            *row.relative_training,
+        ]
+        for row in rows
+    ]  # fmt: skip
     return Table(header, [[_plain(value) for value in row] for row in values])
 
 
 def runs_csv(groups: list[Group]) -> Table:
     """Make the table of all runs, at full precision."""
-    header = ["environment", "algorithm", "variation", "seed", "area", "mean_greedy_return", "final_greedy_return"]
-    header += ["final_training_return", "steps_until_solved", "episodes", "wall_time", "steps_per_second"]
+    header = ["environment", "algorithm", "variation", "seed", "greedy_area", "greedy_end", "steps_until_solved"]
+    header += ["training_return", "final_training_return", "episodes", "wall_time", "steps_per_second"]
     rows = []
     for group in groups:
-        scores = (group.areas, group.greedy_means, group.finals, group.training_finals, group.steps_until_solved)
+        scores = (group.greedy_areas, group.greedy_ends, group.steps_until_solved, group.training_areas, group.training_finals)
         for result, *values in zip(group.results, *scores, strict=True):
             row = [group.environment, group.algorithm, group.variation, result["seed"], *values]
             row += [len(result["training"]["step"]), result["wall_time"], result["steps_per_second"]]

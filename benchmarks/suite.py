@@ -21,6 +21,8 @@ SUITES = Path(__file__).parent / "suites"
 """Folder of the suites that can be named without a path."""
 SUFFIXES = (".yml", ".yaml")
 """A suite that is named with one of these is a file, and no shipped one."""
+NESTED = ("matching_kwargs", "bridge_kwargs")
+"""Settings of which a layer changes single keys; all others are replaced as a whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ class Suite:
             "env_kwargs": base.env_kwargs,
             "n_envs": base.n_envs,
             "n_timesteps": base.n_timesteps,
-            "settings": shared | own.settings | self.variations[variation].settings,
+            "settings": overlaid(overlaid(shared, own.settings), self.variations[variation].settings),
             "evaluation": vars(self.evaluation),
             "expert": recipe and recipe.settings,
         }
@@ -143,6 +145,21 @@ class Suite:
                 merged = overlay_expert(merged, layer.expert)
         where = ", ".join(filter(None, (f"environments.{environment}", algorithm, variation)))
         return read_recipe(Section(self.name, f"{where}: expert", merged), base, self.evaluation)
+
+
+def overlaid(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """
+    Lay settings over others. Those of :data:`NESTED` are merged one level deep, where both are mappings.
+
+    :param settings: what holds where nothing is said
+    :param changes: what is said
+    """
+    merged = settings | changes
+    for name in NESTED:
+        before, after = settings.get(name), changes.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            merged[name] = before | after
+    return merged
 
 
 def load_suite(name_or_path: str) -> Suite:

@@ -87,7 +87,7 @@ def test_the_table_is_that_of_the_committed_results() -> None:
         expected = [
             _number(rows[environment, algorithm][score])
             for algorithm in ("dqn", "diiqn")
-            for score in ("mean_greedy_return", "final_greedy_return")
+            for score in ("greedy_area", "greedy_end")
         ]
         assert scores == expected, environment
         cost = json.loads((results / "cost" / environment / "diiqn" / "default.json").read_text(encoding="utf-8"))

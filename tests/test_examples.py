@@ -120,6 +120,6 @@ def test_different_actions(tmp_path: Path, tmp_path_factory: pytest.TempPathFact
 
 def test_each_example_is_tested() -> None:
     tested = {name.removesuffix("_without_imitation") for name in globals() if name.startswith("test_")}
-    # a helper of others, and what needs rl-zoo and is tested with it
-    elsewhere = {"cart_pole_expert", "study_report"}
+    # a helper of others, what needs rl-zoo and is tested with it, and what is tested with the distances
+    elsewhere = {"cart_pole_expert", "study_report", "matching_table"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} - elsewhere <= {name.removeprefix("test_") for name in tested}

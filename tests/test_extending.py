@@ -66,6 +66,7 @@ def early(model: DIIQN) -> DIIQN:
     return model.learn(10_000, callback=lambda variables, _: variables["self"].num_timesteps < 400)
 
 
+@pytest.mark.slow
 def test_an_inference_of_ones_own_is_believed() -> None:
     model = make(inference=WherePositionGrows)
     estimates = model.learner.infer(np.arange(2 * (LENGTH - 1)))  # type: ignore[union-attr]
@@ -73,6 +74,7 @@ def test_an_inference_of_ones_own_is_believed() -> None:
     assert (early(model).predict(walk(range(LENGTH - 1)), deterministic=True)[0] == RIGHT).all()
 
 
+@pytest.mark.slow
 def test_a_guide_of_ones_own_acts_and_its_actions_are_noted() -> None:
     buffer = early(make(guide=Back, imitation_coef=0.0)).replay_buffer
     guided = buffer.guided[:400, 0]  # type: ignore[attr-defined]
@@ -80,6 +82,7 @@ def test_a_guide_of_ones_own_acts_and_its_actions_are_noted() -> None:
     assert (buffer.actions[:400, 0, 0][guided] == LEFT).all()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_a_loss_of_ones_own_is_learned_from(weight: float) -> None:
     model = early(make(inference=WherePositionGrows, imitation_loss=CrossEntropy, imitation_coef=weight))

@@ -323,6 +323,7 @@ def test_actions_are_kept_apart(tmp_path: Path) -> None:
         ExpertObservations.load(tmp_path / "actions")
 
 
+@pytest.mark.slow
 def test_as_a_module_with_a_policy_in_the_current_folder(tmp_path: Path) -> None:
     (tmp_path / "my_policy.py").write_text("def right(observation):\n    return 1\n")
     (tmp_path / "my_envs.py").write_text(

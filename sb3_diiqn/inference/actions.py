@@ -1,4 +1,4 @@
-"""Action inference: which of its own actions does the agent believe the expert took?"""
+"""The paper's table of inferred actions: which of its own does the agent believe the expert took, by the nearest transition?"""
 
 from __future__ import annotations
 

@@ -102,6 +102,7 @@ def test_acts_by_its_distribution() -> None:
 # --- what they share ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("baseline", "settings"), BASELINES)
 def test_saved_and_loaded(baseline: type[ExpertDQN], settings: dict[str, Any], tmp_path: Path) -> None:
     path = right_walks().save(tmp_path / "expert.npz")
@@ -120,6 +121,7 @@ def test_saved_and_loaded(baseline: type[ExpertDQN], settings: dict[str, Any], t
     assert again.learn(20, reset_num_timesteps=False).num_timesteps == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("baseline", "settings"), BASELINES)
 def test_reproducible_with_several_environments(baseline: type[ExpertDQN], settings: dict[str, Any]) -> None:
     first, second = (

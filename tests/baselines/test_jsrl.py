@@ -90,6 +90,7 @@ def test_a_second_training_begins_with_its_guide() -> None:
     assert begun[0] == (0, 0.0, 5)
 
 
+@pytest.mark.slow
 def test_learns_until_no_guide_is_left() -> None:
     model = JSRL("MlpPolicy", LineEnv(), right_walks(), n_stages=3, window=3, **SMALL | {"train_freq": 1, "buffer_size": 800})
     assert model.curriculum is not None and model.curriculum.guide_steps == 5, "the expert takes five steps"

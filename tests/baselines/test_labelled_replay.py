@@ -28,6 +28,7 @@ def _model(data: ExpertObservations, **settings: Any) -> LabelledReplayDQN:
     return LabelledReplayDQN("MlpPolicy", LineEnv(), data, **TINY | {"learning_rate": 1e-2} | settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [16, 5])
 def test_batch(batch_size: int) -> None:
     """The first half are the agent's, the second are the expert's with the right labels."""
@@ -74,6 +75,7 @@ def test_loss_is_that_of_dqn() -> None:
     assert model._td_loss(batch).item() == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_learns_what_only_the_expert_has_seen() -> None:
     """With the recorded rewards the way to the goal is learned, although the agent's own episodes are too short to get there."""
     data = ExpertObservations.from_trajectories([walk(range(6))], terminated=True, rewards=[[-0.1] * 4 + [0.9]])

@@ -65,6 +65,7 @@ def test_reward_model_tells_them_apart(look: str) -> None:
     assert rewards[:5].min() > 0.6 and rewards[5:].max() < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighting", ["binary", "exponential"])
 def test_learns_without_rewards(weighting: str) -> None:
     """A low discount: with rewards that are all positive, going to and fro would otherwise be worth more than arriving."""

@@ -32,6 +32,7 @@ def test_the_published_method_knows_what_it_inferred() -> None:
     assert wrong["inferred"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_clone_is_compared_too() -> None:
     model = learner()
     n = len(right_walks())

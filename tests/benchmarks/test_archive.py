@@ -38,6 +38,7 @@ def _packed(tmp_path: Path) -> tuple[ResultFolder, Suite]:
     return folder, suite
 
 
+@pytest.mark.slow
 def test_report_is_the_same_after_packing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, suite = _packed(tmp_path)
     assert main(["report", "--out", str(tmp_path)]) == 0

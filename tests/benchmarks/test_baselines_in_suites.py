@@ -58,6 +58,7 @@ def _source(**changes: Any) -> dict[str, Any]:
     return source | changes
 
 
+@pytest.mark.slow
 def test_every_baseline_runs(tmp_path: Path) -> None:
     environments = {"pole": POLE} | ({"breakout": BREAKOUT} if HAS_MINATAR else {})
     source = _source(environments=environments)

@@ -17,6 +17,7 @@ has_lander = importlib.util.find_spec("Box2D") is not None and "LunarLander-v3" 
 needs_lander = pytest.mark.skipif(not has_lander, reason="needs the extra box2d, and gymnasium 1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("env_id", "make", "lowest"),
     [

@@ -20,6 +20,7 @@ def test_there_are_some() -> None:
     assert {"demo", "mazes", "point_maze"} <= SUITES.keys() & SHIPPED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUITES)
 def test_every_cell_is_of_the_present_suite_and_expert(name: str) -> None:
     """None is outdated, so that running a suite with ``--out results`` adds what is missing and repeats nothing."""

@@ -119,6 +119,7 @@ def _cost(folder: ResultFolder, suite: Suite, variation: str = "default", **chan
     write_json(folder.cost(pair[1]), measured | changes)
 
 
+@pytest.mark.slow
 def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = made_suite()
     folder = fabricate(tmp_path, suite)
@@ -135,14 +136,19 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     after = np.array([20 + 8 * (tenths / 10 - 5) for tenths in range(88, 101)])
     rise = 4 / 20 * np.floor(after - 50)
     area = 2 + rise.sum() / 100
-    np.testing.assert_allclose(timed.areas, area)
-    (dqn,) = {round(value, 6) for value in compared.baseline.areas}
-    assert compared.relative_area.value == pytest.approx(area / dqn)
+    np.testing.assert_allclose(timed.training_areas, area)
+    (dqn,) = {round(value, 6) for value in compared.baseline.training_areas}
+    assert compared.relative("training_areas").value == pytest.approx(area / dqn)
     # from 0 to 6 and 4 at step 50, then on the way to 8 at step 100
     before = np.array([4 * tenths / 10 if tenths <= 50 else 20 + 8 * (tenths / 10 - 5) for tenths in range(1, 88)])
     greedy = [((level * before / 50).sum() + (level + (8 - level) * (after - 50) / 50).sum()) / 100 for level in (6, 4)]
-    assert timed.greedy.value == pytest.approx(np.mean(greedy))
-    assert timed.final_training.value == pytest.approx(2 + rise[3:].mean())
+    np.testing.assert_allclose(timed.greedy_areas, greedy)
+    # the baseline rises from 0 to 2 and from there to 4, a step at a time
+    base = (2 * np.arange(1, 51) / 50).sum() / 100 + (2 + 2 * np.arange(1, 51) / 50).sum() / 100
+    assert compared.relative("greedy_areas").value == pytest.approx(np.mean(greedy) / base)
+    # the last ten of a hundred points in time
+    ends = [(level + (8 - level) * (after[-10:] - 50) / 50).mean() for level in (6, 4)]
+    np.testing.assert_allclose(timed.greedy_ends, ends)
 
     assert main(["report", "--out", str(tmp_path)]) == 0
     text = (folder.report(suite) / "report.md").read_text(encoding="utf-8")
@@ -155,10 +161,17 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     with (folder.report(suite) / "equal_time.csv").open(encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["algorithm"], row["baseline"], float(row["speed"]), float(row["steps"])) == ("diiqn", "dqn", 0.625, 60)
-    assert float(row["area"]) == pytest.approx(area)
-    assert float(row["baseline_area"]) == pytest.approx(dqn)
+    assert float(row["training_return"]) == pytest.approx(area)
+    assert float(row["baseline_training_return"]) == pytest.approx(dqn)
+    assert float(row["relative_greedy_area"]) == pytest.approx(np.mean(greedy) / base)
+    table = [line for line in text.split("## env0")[1].split("##")[0].splitlines() if line.startswith("|")]
+    cells = [[part.strip() for part in line.split("|")[1:-1]] for line in table]
+    names, shares = cells[0], next(row for row in cells if row[0] == "diiqn")
+    assert [name for name in names if "time" in name] == ["at dqn's time"] * 2
+    assert shares[names.index("at dqn's time")].startswith(f"{np.mean(greedy) / base:#.3g}")
 
 
+@pytest.mark.slow
 def test_what_was_measured_with_other_settings_does_not_count(tmp_path: Path) -> None:
     suite = made_suite()
     folder = fabricate(tmp_path, suite)

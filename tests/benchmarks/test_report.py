@@ -9,12 +9,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import plots
 from benchmarks.__main__ import main
 from benchmarks.analysis import find_baseline, load_groups, overall, summarise
-from benchmarks.plots import colours
 from benchmarks.report import number
 from benchmarks.storage import FORMAT, ResultFolder, write_json
 from benchmarks.suite import Suite, parse_suite
@@ -42,7 +43,10 @@ def made_suite(environments: int = 1) -> Suite:
             "evaluation": {"every": 50},
             "environments": {f"env{index}": environment for index in range(environments)},
             "algorithms": {"dqn": {}, "diiqn": {}},
-            "variations": {"default": {}, "wide": {"algorithms": ["diiqn"], "settings": {"similarity_threshold": 0.5}}},
+            "variations": {
+                "default": {},
+                "wide": {"algorithms": ["diiqn"], "settings": {"matching_kwargs": {"similarity_threshold": 0.5}}},
+            },
         },
     )
 
@@ -86,6 +90,7 @@ def test_only_the_first_of_the_baselines_class_is_what_others_are_compared_with(
     assert find_baseline(diiqn, [more, diiqn], suite) is None, "it has no runs yet, and no other takes its place"
 
 
+@pytest.mark.slow
 def test_agreement_is_that_at_the_end_in_the_mean_of_the_runs(tmp_path: Path) -> None:
     suite = made_suite()
     folder = fabricate(tmp_path, suite)
@@ -112,6 +117,7 @@ def _csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = made_suite()
     folder = fabricate(tmp_path, suite)
@@ -125,16 +131,19 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     diiqn_area = (50 * 2 + 50 * 6 - (6 - 2) * ramp) / 100
     dqn, diiqn, wide = rows["dqn", "default"], rows["diiqn", "default"], rows["diiqn", "wide"]
     for row, area in ((dqn, dqn_area), (diiqn, diiqn_area), (wide, dqn_area)):
-        for key in ("area", "area_low", "area_high"):
+        for key in ("training_return", "training_return_low", "training_return_high"):
             assert float(row[key]) == pytest.approx(area)
-    assert dqn["relative_area"] == dqn["improvement"] == ""
-    assert float(diiqn["relative_area"]) == pytest.approx(2)
-    assert float(wide["relative_area"]) == pytest.approx(1)
+    assert {dqn[key] for key in ("relative_area", "relative_end", "relative_training_return", "improvement")} == {""}
+    # of greedy returns 3 over the training and 4 at its end
+    assert [float(row["relative_area"]) for row in (diiqn, wide)] == pytest.approx([6.5 / 3, 1])
+    assert [float(row["relative_end"]) for row in (diiqn, wide)] == pytest.approx([2, 5 / 4])
+    assert [float(row["relative_training_return"]) for row in (diiqn, wide)] == pytest.approx([2, 1])
+    # the runs of the other one have 1 and 5, those of the baseline 3
     assert [float(row["improvement"]) for row in (diiqn, wide)] == [1, 0.5]
-    assert [float(row["mean_greedy_return"]) for row in (dqn, diiqn, wide)] == [3, 6.5, 3]
-    assert [float(diiqn[f"mean_greedy_return_{end}"]) for end in ("low", "high")] == [6, 7]
-    assert [float(row["final_greedy_return"]) for row in (dqn, diiqn, wide)] == [4, 8, 5]
-    assert [float(wide[f"final_greedy_return_{end}"]) for end in ("low", "high")] == [1, 9]
+    assert [float(row["greedy_area"]) for row in (dqn, diiqn, wide)] == [3, 6.5, 3]
+    assert [float(diiqn[f"greedy_area_{end}"]) for end in ("low", "high")] == [6, 7]
+    assert [float(row["greedy_end"]) for row in (dqn, diiqn, wide)] == [4, 8, 5]
+    assert [float(wide[f"greedy_end_{end}"]) for end in ("low", "high")] == [1, 9]
     assert [float(row["final_training_return"]) for row in (dqn, diiqn, wide)] == [3, 6, 3]
     assert [row["expert_passed"] for row in (dqn, diiqn, wide)] == ["False", "True", "False"]
     # the expert's return of 5 is reached: never; at 50 and at 100; by one of two at 100, the other counts with all 100
@@ -153,24 +162,28 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
     text = (folder.report(suite) / "report.md").read_text(encoding="utf-8")
     cells = [[part.strip() for part in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
-    assert cells[2] == ["expert", "-", "-", "-", "-", "-", "5.00 ± 1.50", "-", "-", "-"]
+    assert cells[2] == ["expert", "-", "-", "-", "5.00 ± 1.50", *["-"] * 7]
     assert cells[4] == [
         "diiqn",
         "2",
-        "3.62 [3.62, 3.62]",
+        "6.50 [6.00, 7.00]",
+        "2.17 [2.00, 2.33]",
+        "8.00 [8.00, 8.00]",
         "2.00 [2.00, 2.00]",
         "1.00 [1.00, 1.00]",
-        "6.50 [6.00, 7.00]",
-        "8.00 [8.00, 8.00]",
         "yes",
         "75.0 [50.0, 100]",
         "100%",
+        "3.62 [3.62, 3.62]",
+        "2.00 [2.00, 2.00]",
     ]
+    assert cells[0][-2] == "training return (with guide episodes)", "behind what counts"
     printed = capsys.readouterr().out
     assert "6 of 6 runs are finished." in printed
     assert all(line in printed for line in text.splitlines() if line.startswith("|")), "the terminal shows the same table"
 
 
+@pytest.mark.slow
 def test_two_environments_and_figures(tmp_path: Path) -> None:
     suite = made_suite(environments=2)
     folder = fabricate(tmp_path, suite)
@@ -178,24 +191,27 @@ def test_two_environments_and_figures(tmp_path: Path) -> None:
     text = (folder.report(suite) / "report.md").read_text(encoding="utf-8")
     table = text.split("## All environments")[1]
     cells = [[part.strip() for part in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
-    compared = [[*row[:4], row[5].split(" ")[0], *(value.split(" ")[0] for value in row[6:8]), row[8]] for row in cells[2:8]]
+    compared = [[*row[:4], *(value.split(" ")[0] for value in row[4:8]), row[8]] for row in cells[2:8]]
     assert compared == [
         [name, "5.00", *row]
         for name in ("env0", "env1")
         for row in (
-            ["dqn", "2", "-", "3.00", "4.00", "no"],
-            ["diiqn", "2", "2.00", "6.50", "8.00", "yes"],
-            ["diiqn, wide", "2", "1.00", "3.00", "5.00", "no"],
+            ["dqn", "2", "3.00", "-", "4.00", "-", "no"],
+            ["diiqn", "2", "6.50", "2.17", "8.00", "2.00", "yes"],
+            ["diiqn, wide", "2", "3.00", "1.00", "5.00", "1.25", "no"],
         )
     ]
     assert cells[10:] == [
-        ["diiqn", "2", "4", "2.00 [2.00, 2.00]", "1.00 [1.00, 1.00]", "2 of 2"],
-        ["diiqn, wide", "2", "4", "1.00 [1.00, 1.00]", "0.500 [0.500, 0.500]", "0 of 2"],
+        ["diiqn", "2", "4", "2.17 [2.00, 2.33]", "2.00 [2.00, 2.00]", "1.00 [1.00, 1.00]", "2 of 2", "2.00 [2.00, 2.00]"],
+        ["diiqn, wide", "2", "4", *cells[11][3:6], "0 of 2", "1.00 [1.00, 1.00]"],
     ]
-    assert [list(row.values()) for row in _csv(folder.report(suite) / "overall.csv")] == [
-        ["diiqn", "2", "4", "2.0", "2.0", "2.0", "1.0", "1.0", "1.0", "2"],
-        ["diiqn, wide", "2", "4", "1.0", "1.0", "1.0", "0.5", "0.5", "0.5", "0"],
-    ]
+    # the middle half of runs of 1/3, 1/3, 5/3 and 5/3
+    assert cells[11][3].startswith("1.00 [0.333, 1.67") and cells[11][5].startswith("0.500 [")
+    rows = _csv(folder.report(suite) / "overall.csv")
+    assert [row["label"] for row in rows] == ["diiqn", "diiqn, wide"]
+    assert [float(row["relative_area"]) for row in rows] == pytest.approx([6.5 / 3, 1])
+    assert [float(row["relative_end"]) for row in rows] == pytest.approx([2, 5 / 4])
+    assert [float(row["relative_training_return"]) for row in rows] == pytest.approx([2, 1])
     known = [row["expert_matched"] for row in _csv(folder.report(suite) / "summary.csv")]
     assert known == ["", "0.5", "0.5"] * 2, "DQN has no expert"
     assert "(learning.png)" in table
@@ -211,22 +227,72 @@ def test_two_environments_and_figures(tmp_path: Path) -> None:
 def test_same_colour_everywhere(tmp_path: Path) -> None:
     suite = made_suite(environments=2)
     groups = load_groups(suite, fabricate(tmp_path, suite))
-    palette = colours(groups)
-    assert palette == colours([group for group in groups if group.environment == "env1"]) == colours(groups[::-1])
-    assert len(set(palette.values())) == 2
+    other = [dataclasses.replace(groups[0], algorithm=name, label=name) for name in ("mine", "yours")]
+    for shown in (groups, groups[::-1], [*other, *groups]):
+        assert {style["color"] for group, style in plots.styles(shown) if group.algorithm == "diiqn"} == {"#D55E00"}
+    assert plots.styles([*groups, *other])[-1][1]["color"] == plots.colour("yours") == plots.styles(other)[-1][1]["color"]
 
 
-def test_many_algorithms_look_different_and_the_overview_leaves_variations_out(tmp_path: Path) -> None:
+def test_a_figure_has_few_lines_and_no_single_run_beside_many(tmp_path: Path) -> None:
+    suite = made_suite()
+    dqn, diiqn, wide = load_groups(suite, fabricate(tmp_path, suite))
+    many = [dataclasses.replace(dqn, algorithm=name, label=name) for name in "abcdefgh"]
+    assert plots.selected([dqn, diiqn, wide]) == [dqn, diiqn], "variations have a figure of their own"
+    assert plots.selected([dqn, *many]) == [dqn, *many[:5]]
+    assert plots.selected([dqn, *many], ["h", "dqn"]) == [dqn, *many[:4], many[7]]
+    more = dataclasses.replace(diiqn, results=diiqn.results * 2)
+    one = dataclasses.replace(diiqn, algorithm="one", results=diiqn.results[:1])
+    assert plots.selected([dqn, more, one]) == [dqn, more], "one of four is less than half"
+
+
+def test_a_file_keeps_the_colours_of_lines(tmp_path: Path) -> None:
+    suite = made_suite()
+    dqn, *_ = load_groups(suite, fabricate(tmp_path, suite))
+    names = list(plots._KNOWN_COLOURS)[: plots.MAX_LINES]
+    rising = [result | {"greedy": {"step": [50, 100], "mean": [1.0, 2.0]}} for result in dqn.results]
+    groups = [
+        dataclasses.replace(dqn, algorithm=name, label=name, results=[*rising, *(_shifted(one, level) for one in rising)])
+        for level, name in enumerate(names)
+    ]
+    plots.save(plots.learning_figure(groups), tmp_path / "figure.png")
+    with Image.open(tmp_path / "figure.png") as image:
+        drawn = np.asarray(image.convert("RGB"), dtype=int).reshape(-1, 3)
+    for name in names:
+        colour = [int(plots.colour(name)[start : start + 2], 16) for start in (1, 3, 5)]
+        assert np.abs(drawn - colour).max(axis=1).min() <= 3, name
+
+
+def _shifted(result: dict[str, Any], level: float) -> dict[str, Any]:
+    """Raise greedy returns, so that there is an interval to be drawn."""
+    return result | {"greedy": result["greedy"] | {"mean": [mean + level for mean in result["greedy"]["mean"]]}}
+
+
+def test_curves_are_smoothed_over_a_tenth() -> None:
+    curves = np.array([np.arange(40.0), np.full(40, 7.0)])
+    smooth = plots.smoothed(curves)
+    np.testing.assert_allclose(smooth[0, 2:-2], curves[0, 2:-2])
+    np.testing.assert_allclose(smooth[0, [0, 1, -1]], [1, 1.5, 38])
+    np.testing.assert_allclose(smooth[1], 7)
+    np.testing.assert_allclose(plots.smoothed(curves[:, :4]), curves[:, :4]), "too few to take means"
+
+
+def test_many_algorithms_look_different_and_the_overview_leaves_variations_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     suite = made_suite()
     groups = load_groups(suite, fabricate(tmp_path, suite))
     plain = [group for group in groups if group.variation == "default"]
-    many = [dataclasses.replace(plain[0], algorithm=name) for name in ("dqn", "diiqn", *"abcdefghij")]
+    many = [dataclasses.replace(plain[0], algorithm=name, label=name) for name in ("dqn", "diiqn", *"abcdefghij")]
     looks = {(style["color"], style["linestyle"]) for _, style in plots.styles(many)}
     assert len(looks) == len(many)
-    lines = plots.overview_figure(groups).axes[0].get_lines()
+    shown: list[Any] = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: shown.append(figure))
+    plots.write_overview(groups, tmp_path)
+    lines = shown[0].axes[0].get_lines()
     assert [line.get_label() for line in lines if not line.get_label().startswith("_")] == [group.label for group in plain]
 
 
+@pytest.mark.slow
 def test_the_overview_shows_what_the_suite_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = made_suite(environments=2).source | {"overview": ["diiqn"]}
     folder = fabricate(tmp_path, parse_suite("made", source))
@@ -236,12 +302,12 @@ def test_the_overview_shows_what_the_suite_says(tmp_path: Path, monkeypatch: pyt
         plots, "overview_figure", lambda groups: shown.extend(group.label for group in groups) or drawn(groups)
     )
     main(["report", "--out", str(tmp_path)])
-    assert shown == ["diiqn", "diiqn, wide"] * 2
+    assert shown == ["diiqn"] * 2
     unfinished = {"algorithms": source["algorithms"] | {"other": {"class": "diiqn"}}, "overview": ["other"]}
     folder.save_suite(parse_suite("made", source | unfinished))
     shown.clear()
     main(["report", "--out", str(tmp_path)])
-    assert shown == ["dqn", "diiqn", "diiqn, wide"] * 2, "rather than nothing"
+    assert shown == ["dqn", "diiqn"] * 2, "rather than nothing"
     folder.save_suite(parse_suite("made", source))
     with pytest.raises(ConfigurationError, match=r"key 'overview': 'sarsa' given, expected names out of dqn, diiqn"):
         parse_suite("made", source | {"overview": ["sarsa"]})
@@ -260,7 +326,7 @@ def test_unfinished_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     out = capsys.readouterr().out
     assert "1 of 6 runs are finished." in out
     (row,) = _csv(folder.report(suite) / "summary.csv")
-    assert (row["runs"], row["final_greedy_return_low"], row["expert_passed"]) == ("1", "", ""), "one run has no interval"
+    assert (row["runs"], row["greedy_end_low"], row["expert_passed"]) == ("1", "", ""), "one run has no interval"
     for cell in suite.cells():
         folder.cell(cell).unlink(missing_ok=True)
     assert main(["report", "--out", str(tmp_path)]) == 0
@@ -276,9 +342,11 @@ def test_training_without_a_finished_episode(tmp_path: Path) -> None:
         write_json(folder.cell(cell), result)
     groups = load_groups(suite, folder)
     summaries = [summarise(group, groups, suite) for group in groups]
-    assert [summary.final.value for summary in summaries] == [4, 8, 5]
-    assert all(math.isnan(summary.area.value) and math.isnan(summary.area.low) for summary in summaries)
-    assert overall(summaries, groups, suite) == []
+    assert [summary.greedy_end.value for summary in summaries] == [4, 8, 5]
+    assert all(math.isnan(summary.training.value) and math.isnan(summary.training.low) for summary in summaries)
+    across = overall(summaries, groups, suite)
+    assert [row.relative_area.value for row in across] == pytest.approx([6.5 / 3, 1])
+    assert all(math.isnan(row.relative_training.value) for row in across)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> No
     assert [entry.name for entry in tmp_path.iterdir()] == ["suite.json"]
 
 
+@pytest.mark.slow
 def test_finished_suite(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = _files(finished)
     assert sorted(files) == [
@@ -139,7 +140,7 @@ def test_damaged_failing_and_changed_cells(copied: Path, capsys: pytest.CaptureF
     absent = {"kind": "file", "path": str(copied / "absent.npz")}
     source["algorithms"]["no-data"] = {"class": "diiqn", "expert": absent}
     source["algorithms"]["broken"] = {"class": "dqn", "settings": {"policy": "NoSuchPolicy"}}
-    source["algorithms"]["diiqn"] = {"settings": {"similarity_threshold": 0.9}}
+    source["algorithms"]["diiqn"] = {"settings": {"matching_kwargs": {"similarity_threshold": 0.9}}}
     source["seeds"] = [0]
     arguments = ["run", str(_write(copied / "tiny.yml", source)), "--out", str(copied), "--workers", "2"]
     assert main(arguments) == 1
@@ -167,6 +168,7 @@ def test_damaged_failing_and_changed_cells(copied: Path, capsys: pytest.CaptureF
     } <= rows
 
 
+@pytest.mark.slow
 def test_recordings_are_made_again_only_for_cells_that_need_them(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Finished results without recordings are how a repository keeps them."""
     (recordings,) = [path for path in copied.glob("experts/*.npz") if "-actions" not in path.name]

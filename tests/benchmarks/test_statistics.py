@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks import curves, statistics
 from benchmarks.statistics import aggregate, bands, improvement, improvement_probability, interquartile_mean, relative
+from sb3_diiqn.expert.training import final_return
 
 RUNS = st.lists(st.integers(-50, 50), min_size=2, max_size=9)
 
@@ -56,6 +57,7 @@ def test_interval_by_enumeration() -> None:
     assert aggregate(strata) == (3.5, 3.5, 3.5)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     random = np.random.default_rng(1)
     covered = 0
@@ -118,8 +120,8 @@ def test_training_curve_against_slow_reference(episodes: list[tuple[int, int]]) 
 
 def test_final_return() -> None:
     steps, means = np.array([80, 90, 95, 100]), np.array([1.0, 2.0, 3.0, 5.0])
-    assert curves.final_return(steps, means, 100) == pytest.approx(4), "95 and 100 are in the last tenth"
-    assert curves.final_return(steps, means, 1000) == 5, "at least the last one"
+    assert final_return(steps, means, 100) == pytest.approx(4), "95 and 100 are in the last tenth"
+    assert final_return(steps, means, 1000) == 5, "at least the last one"
 
 
 @pytest.mark.parametrize(

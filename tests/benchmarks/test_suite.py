@@ -14,7 +14,7 @@ from benchmarks import algorithms
 from benchmarks.__main__ import main
 from benchmarks.cell import model_of
 from benchmarks.runner import check_runnable
-from benchmarks.suite import SUITES, Suite, load_suite, parse_suite
+from benchmarks.suite import SUITES, Suite, load_suite, overlaid, parse_suite
 from sb3_diiqn import PAPER
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.record import record_expert
@@ -73,6 +73,37 @@ def test_settings_are_laid_over_each_other() -> None:
         ("diiqn", "default"): 0.95,
         ("diiqn", "gamma"): 0.5,
     }
+
+
+def test_dictionaries_of_our_own_are_merged_one_level_deep_and_others_replaced() -> None:
+    base = {
+        "matching_kwargs": {"n_neighbors": 3, "similarity_metric": {"a": 1}},
+        "policy_kwargs": {"net_arch": [8]},
+        "gamma": 0.5,
+    }
+    changes = {
+        "matching_kwargs": {"similarity_metric": {"b": 2}},
+        "bridge_kwargs": {"bridge_gain": 2},
+        "policy_kwargs": {"n_quantiles": 5},
+    }
+    assert overlaid(base, changes) == {
+        "matching_kwargs": {"n_neighbors": 3, "similarity_metric": {"b": 2}},
+        "bridge_kwargs": {"bridge_gain": 2},
+        "policy_kwargs": {"n_quantiles": 5},
+        "gamma": 0.5,
+    }
+    assert overlaid(base, {"matching_kwargs": None})["matching_kwargs"] is None
+    assert base["matching_kwargs"] == {"n_neighbors": 3, "similarity_metric": {"a": 1}}, "it is left as it was"
+
+
+def test_a_variation_changes_one_key_of_what_its_algorithm_has() -> None:
+    algorithms = {"diiqn": {"settings": {"matching_kwargs": {"n_neighbors": 3, "usefulness_beta": 2}}}}
+    variations = {"default": None, "near": {"settings": {"matching_kwargs": {"n_neighbors": 1}}}}
+    default, near = (
+        cell.settings["settings"]["matching_kwargs"]
+        for cell in _suite(seeds=1, algorithms=algorithms, variations=variations).cells()
+    )
+    assert (default, near) == ({"n_neighbors": 3, "usefulness_beta": 2}, {"n_neighbors": 1, "usefulness_beta": 2})
 
 
 def test_algorithms_and_variations_for_some_environments_only() -> None:

@@ -110,6 +110,7 @@ def test_arguments_that_do_not_go_with_expert_data(arguments: dict[str, Any], fr
         make(**arguments)
 
 
+@pytest.mark.slow
 def test_what_expert_data_forbids_is_allowed_without() -> None:
     kwargs = {"handle_timeout_termination": False}
     make(expert_data=None, optimize_memory_usage=True, replay_buffer_kwargs=kwargs).learn(40)

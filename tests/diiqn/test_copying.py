@@ -78,6 +78,7 @@ def assert_equal(first: dict[str, th.Tensor], second: dict[str, th.Tensor]) -> N
         assert th.equal(value, second[name]), name
 
 
+@pytest.mark.slow
 @ways
 @pytest.mark.parametrize("made", MODELS.values(), ids=MODELS)
 def test_a_copy_learns_on_as_the_original_to_the_bit(made: Callable[[], Any], copied: Any, monkeypatch: Any) -> None:

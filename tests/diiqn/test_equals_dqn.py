@@ -195,6 +195,7 @@ def test_who_chooses_actions_anew_is_heard(where: str) -> None:
     assert not model.replay_buffer.actions[25:60].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", [PAPER, {}], ids=["paper", "default"])
 def test_without_a_seed_the_global_generators_decide(chosen: dict[str, Any]) -> None:
     def run() -> DIIQN:

@@ -120,7 +120,12 @@ NUMBERED = [(name, 1 + number % 2) for number, name in enumerate(CASES)]
 NUMBERED += [(name, 3 - n_envs) for name, n_envs in NUMBERED if name in BOTH]
 
 
-@pytest.mark.parametrize(("name", "n_envs"), NUMBERED)
+def marks(name: str) -> list[Any]:
+    """Convolutions take their time."""
+    return [pytest.mark.slow] if "cnn" in name or "image" in name or name == "dict, stacked" else []
+
+
+@pytest.mark.parametrize(("name", "n_envs"), [pytest.param(*case, marks=marks(case[0])) for case in NUMBERED])
 def test_it_works(name: str, n_envs: int, tmp_path: Path) -> None:
     case = CASES[name]
     model = make(case, n_envs).learn(100)
@@ -163,6 +168,7 @@ def test_matching_is_done_before_normalisation() -> None:
     np.testing.assert_array_equal(matches, np.round(stored[:, 0] * 5), err_msg="transition i starts at state i")
 
 
+@pytest.mark.slow
 def test_recordings_from_a_file(tmp_path: Path) -> None:
     for path in (tmp_path / "expert.npz", str(right_walks().save(tmp_path / "expert.npz"))):
         check_has_learned(DIIQN(MLP, LineEnv(), **TINY, expert_data=path).learn(100))

@@ -53,12 +53,14 @@ def test_it_has_the_arguments_that_diiqn_adds_and_their_defaults() -> None:
     assert len(added(DIIQN)) >= 8
 
 
+@pytest.mark.slow
 def test_without_expert_data_it_is_qrdqn() -> None:
     models = [algorithm("MlpPolicy", LineEnv(), **SETTINGS).learn(300) for algorithm in (QRDQN, QRDIIQN)]
     for one, other in zip(*map(parameters_of, models), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_an_expert_that_matches_nothing_gives_the_weights_of_qrdqn() -> None:
     """Recordings of states that the agent never sees. The loss is summed in another order, so only nearly."""
     elsewhere = ExpertObservations.from_trajectories([np.full((4, 3), value, dtype=np.float32) for value in (0.0, 1.0)])
@@ -98,6 +100,7 @@ def test_losses_of_agent_and_expert_by_hand() -> None:
         assert errors[index].item() == pytest.approx(error, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_learns_infers_saves_and_loads(tmp_path: Path) -> None:
     expert = right_walks("vector", 3)
     env = DummyVecEnv([LineEnv, LineEnv])

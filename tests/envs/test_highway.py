@@ -52,6 +52,7 @@ def test_a_driver_of_the_traffic_starts_where_the_agent_would_and_ignores_action
     assert not np.array_equal(episodes[0][1], episodes[0][2])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_highway")
 def test_recorded_drivers_do_not_crash() -> None:
     recording = record_expert(gymnasium.make(ID, driver="traffic"), n_episodes=3, seed=0)

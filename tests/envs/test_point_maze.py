@@ -229,6 +229,7 @@ def test_expert_solves_the_larger_mazes_and_random_goals(robotics: Any) -> None:
     assert mean_length(0.1, n_episodes=5, random_start=True, random_goal=True, observation="dict") < 60
 
 
+@pytest.mark.slow
 def test_quality_falls_with_randomness(robotics: Any) -> None:
     lengths = [mean_length(randomness) for randomness in (0.0, 0.5, 1.0)]
     assert lengths[0] * 1.1 < lengths[1] < lengths[2] / 1.5

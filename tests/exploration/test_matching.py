@@ -60,6 +60,7 @@ def test_without_a_goal_the_trajectory_is_followed_step_by_step(cut: bool) -> No
     assert cells == [0, 1, 2, 1, 2, 3]
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=12), min_size=1, max_size=4), st.data())
 def test_who_goes_the_shortest_way_never_comes_back(ways: list[list[int]], data: st.DataObject) -> None:
     """In a world where the action is the next cell, and cell 9 the goal: what comes next has fewer steps left."""

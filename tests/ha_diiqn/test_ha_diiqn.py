@@ -90,6 +90,7 @@ def test_logs_before_there_is_a_bridge() -> None:
     assert "bridge_length" not in statistics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_envs", [1, 2])
 @pytest.mark.parametrize(
     "arguments", [{"guide": "none"}, {}, {"guide": "clone"}], ids=["unguided", "guided", "guided by a clone"]
@@ -108,6 +109,7 @@ def test_what_training_finds_equals_a_look_at_the_whole_buffer(n_envs: int, argu
     assert knowledge_of(model).bridges.length.any()
 
 
+@pytest.mark.slow
 def test_king_and_rook_in_a_maze() -> None:
     """Random exploration of a generated maze finds bridges for most of what the expert does along diagonals."""
     maze = Maze2D(size=6, layout_seed=2, max_episode_steps=60, random_start=True)
@@ -121,6 +123,7 @@ def test_king_and_rook_in_a_maze() -> None:
     assert shown["bridged"].sum() >= 0.8 * (shown["feasibility"] == INFEASIBLE).sum()
 
 
+@pytest.mark.slow
 def test_every_step_is_looked_at_once_however_large_the_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     observe = BridgingKnowledge.observe
@@ -151,6 +154,7 @@ def test_observations_of_every_kind(look: str) -> None:
     assert all(th.isfinite(parameter).all() for parameter in model.policy.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("look", "wrap", "arguments"),
     [
@@ -240,6 +244,7 @@ def same_weights(one: DQN, other: DQN) -> bool:
     return list(first) == list(second) and all(th.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_envs", [1, 2])
 @pytest.mark.parametrize("guide", ["none", "matching"])
 def test_with_the_experts_actions_it_is_diiqn(n_envs: int, guide: str) -> None:

@@ -24,6 +24,7 @@ needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stabl
 EXPLORING: dict[str, Any] = {"gradient_steps": 4, "exploration_fraction": 1.0, "exploration_final_eps": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("look", "n_envs"),
     [
@@ -67,6 +68,7 @@ def test_the_nearest_are_put_to_the_vote() -> None:
     assert knowledge.action(np.array([back])).tolist() == [LEFT], "of itself it is known to go back"
 
 
+@pytest.mark.slow
 @needs_n_steps
 def test_with_n_step_returns_the_network_learns_from_single_steps() -> None:
     """Three steps to the right and two to the left would look like one to the right."""
@@ -74,6 +76,7 @@ def test_with_n_step_returns_the_network_learns_from_single_steps() -> None:
     assert learner_of(model).infer(np.arange(LENGTH - 1)).plausible.tolist() == [[False, True]] * (LENGTH - 1)
 
 
+@pytest.mark.slow
 def test_the_network_sees_what_the_agent_sees() -> None:
     """With VecNormalize both are normalised, or the estimates would be far off."""
     env = VecNormalize(DummyVecEnv([LineEnv]))

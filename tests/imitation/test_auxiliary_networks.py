@@ -19,6 +19,7 @@ def network_of(model: DIIQN, name: str) -> Any:
     return learner_of(model).networks[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_the_network_and_its_optimizer_are_saved(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     model = make(**arguments).learn(200)
@@ -36,6 +37,7 @@ def test_the_network_and_its_optimizer_are_saved(tmp_path: Path, name: str, argu
     assert loaded.predict(walk([0]))[0].shape == (1,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_a_model_without_its_expert_data_keeps_them_when_it_is_saved_again(
     tmp_path: Path, name: str, arguments: dict[str, Any]
@@ -52,6 +54,7 @@ def test_a_model_without_its_expert_data_keeps_them_when_it_is_saved_again(
     assert learner_of(loaded).state.n_updates == learner_of(model).state.n_updates > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), NETWORKS.items())
 def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str, Any]) -> None:
     model = make(**arguments).learn(200)
@@ -68,10 +71,13 @@ def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely(monk
     monkeypatch.setattr(Learner, "longest_interval", 3)
     model = make(**INVERSE, guide="clone", gradient_steps=1, train_freq=1)
     learned: dict[str, list[tuple[int, int]]] = {"action_inference": [], "cloned_policy": []}
-    for name, calls in learned.items():
-        network_of(model, name).learn = lambda *batch, calls=calls: calls.append(
-            (learner_of(model).state.n_updates, len(batch[1]))
-        )
+
+    def noted(name: str, batch: tuple[Any, ...]) -> float:
+        learned[name].append((learner_of(model).state.n_updates, len(batch[1])))
+        return 0.0
+
+    for name in learned:
+        network_of(model, name).learn = lambda *batch, name=name: noted(name, batch)
     model.learn(model.learning_starts + 12)
     # one in 1 up to 3, one in 2 up to 5, and one in 3 from then on
     updates = [1, 2, 3, 4, 6, 9, 12]
@@ -79,6 +85,7 @@ def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely(monk
     assert learned["cloned_policy"] == [(n, 128) for n in updates]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("saved", "instead"),
     [
@@ -109,6 +116,7 @@ def test_a_network_that_begins_anew_in_a_loaded_model_learns_from_every_batch_at
     assert learner_of(loaded).clone_probabilities(walk([0])) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact_match", [False, True])
 def test_parameters_without_the_networks_leave_them_as_they_are(exact_match: bool) -> None:
     model = make(**CLONE).learn(200)

@@ -194,6 +194,7 @@ def test_a_batch_without_any_match() -> None:
 # --- when it is matched -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_envs", [1, 3])
 def test_matching_at_once_in_rollouts_or_when_needed_gives_the_same(n_envs: int) -> None:
     settings = InferenceSettings(similarity_threshold=0.9, max_inference_error=0.2)

@@ -192,6 +192,7 @@ def test_a_state_of_a_dict_is_all_of_its_parts() -> None:
     assert not states_repeat(expert(3)), "though each row, and each column, was seen twelve times"
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=2, max_size=60))
 def test_states_repeat_as_a_set_counts_them(pairs: list[tuple[int, int]]) -> None:
     space = spaces.Dict({"row": spaces.Discrete(3), "column": spaces.Discrete(3)})

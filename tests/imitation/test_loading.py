@@ -20,6 +20,7 @@ from tests.imitation.conftest import env, make, saved
 from tests.imitation.line_models import learner_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["damaged", "another environment's"])
 def test_what_the_named_file_has_become_does_not_keep_a_loaded_model_from_predicting(
     tmp_path: Path, data_file: Path, how: str

@@ -58,6 +58,7 @@ def test_values_follow_the_recorded_rewards(look: str, inference: str) -> None:
             assert np.abs(values).max() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_envs", [1, 2])
 def test_the_loss_by_hand(n_envs: int) -> None:
     """Of an update with it and one without it, on the same batch."""
@@ -132,6 +133,7 @@ def test_where_a_bridge_takes_the_place_of_a_transition_it_is_left_out() -> None
         assert (weights[certain] > 0.5).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["DIIQN", "QRDIIQN"])
 def test_both_hosts_save_and_go_on(tmp_path: Any, algorithm: str) -> None:
     if algorithm == "QRDIIQN":

@@ -74,6 +74,7 @@ def test_the_zip_has_neither_expert_data_nor_buffer(tmp_path: Path, as_path: boo
     assert all(isinstance(value, (int, float, str, bool, list, dict, type(None))) for value in content.values())
 
 
+@pytest.mark.slow
 def test_the_zip_does_not_grow_with_training(tmp_path: Path, data_file: Path) -> None:
     """Episodes of the guide have a memory, which is full at some time."""
     sizes = []
@@ -252,6 +253,7 @@ def test_a_checkpoint_and_its_buffer_have_everything(tmp_path: Path, look: str, 
     assert all(later <= earlier for earlier, later in zip(before["error"], after["error"], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{}, pytest.param({"n_steps": 3}, marks=needs_n_steps)], ids=str)
 def test_tables_and_matches_survive_to_the_bit(tmp_path: Path, data_file: Path, arguments: dict[str, Any]) -> None:
     model = make(data_file, n_envs=2, **arguments).learn(500)

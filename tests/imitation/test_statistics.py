@@ -39,6 +39,7 @@ def make(look: str = "vector", algorithm: type[DIIQN] = DIIQN, **settings: Any) 
     return algorithm(policy, LineEnv(look), **arguments)
 
 
+@pytest.mark.slow
 def test_the_default_says_what_its_parts_do() -> None:
     model = make().learn(300)
     statistics = model.expert_statistics()
@@ -53,6 +54,7 @@ def test_the_default_says_what_its_parts_do() -> None:
     assert statistics["clone_agreement"] == 1
 
 
+@pytest.mark.slow
 def test_losses_are_means_since_the_last_time() -> None:
     model = make().learn(100)
     model.expert_statistics()
@@ -79,6 +81,7 @@ def test_nothing_is_said_of_parts_that_are_not_in_use(arguments: dict[str, Any],
     assert not absent & statistics.keys()
 
 
+@pytest.mark.slow
 def test_what_can_only_be_0_is_left_out() -> None:
     """Expert states between the agent's: near enough to match, and never equal."""
     between = (walk(range(LENGTH)) + walk([0, 0, 1, 2, 3, 4])) / 2
@@ -91,6 +94,7 @@ def test_what_can_only_be_0_is_left_out() -> None:
     assert make().learn(200).expert_statistics().keys() >= OF_CONFIDENCE, "where states are equal, they are not 0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_envs", [1, 3])
 def test_accuracy_is_that_of_the_newest_transitions(n_envs: int) -> None:
     model = DIIQN(
@@ -127,6 +131,7 @@ def test_agreement_counts_as_far_as_the_expert_is_known() -> None:
     assert "clone_agreement" not in network_statistics(learner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", ["vector", "dict"])
 def test_asking_changes_nothing_that_is_learned(look: str) -> None:
     def parameters(model: DIIQN, asking: bool) -> list[th.Tensor]:

@@ -17,6 +17,7 @@ from sb3_diiqn import DIIQN, PAPER, ExpertObservations
 from sb3_diiqn.envs.experts import MazeExpert
 from sb3_diiqn.envs.maze2d import Maze2D
 from sb3_diiqn.exceptions import ExpertDataWarning
+from sb3_diiqn.imitation.callbacks import ConfidenceCallback
 from sb3_diiqn.imitation.units import UnitsCheck, UnitsComparison, evenly_spread, sample_of_agent, stored_steps
 from sb3_diiqn.inference.overlap import LEAST_OVERLAP
 from tests.ha_diiqn.jumper import BRIDGING
@@ -274,43 +275,48 @@ GUIDED: dict[str, Any] = {"inference": "inverse_dynamics", "guide": "both"}
 
 
 def warned(model: DIIQN, n_steps: int) -> list[str]:
+    """What is said in so many steps and 300 more, with a look every 100 steps."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model.learn(n_steps).learn(1100, reset_num_timesteps=False)
+        model.learn(n_steps, ConfidenceCallback(log_frequency=100))
+        model.learn(300, ConfidenceCallback(log_frequency=100), reset_num_timesteps=False)
     return [str(one.message) for one in caught if issubclass(one.category, ExpertDataWarning)]
 
 
 def learner(expert: list[np.ndarray], **arguments: Any) -> DIIQN:
     data = ExpertObservations.from_trajectories(expert)
-    fixed = {"learning_starts": 1200, "train_freq": 1000, "seed": 3, "device": "cpu", "buffer_size": 5000}
+    fixed = {"learning_starts": 700, "train_freq": 100, "seed": 3, "device": "cpu", "buffer_size": 5000}
     return DIIQN("MlpPolicy", "CartPole-v1", expert_data=data, **fixed | arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [GUIDED, PAPER], ids=["guided", "paper"])
 def test_a_training_warns_once_after_warm_up_and_logs_the_overlap(method: dict[str, Any]) -> None:
     _, expert, _ = task("CartPole-v1")
     right = learner(expert, **method)
-    assert warned(right, 1300) == []
+    assert warned(right, 800) == []
     assert right.expert_statistics()["range_overlap"] > 0.5
     # within the bounds of the space
     wrong = learner([episode / np.float32(8) for episode in expert], **method)
-    messages = warned(wrong, 1100)
+    messages = warned(wrong, 650)
     assert len(messages) == 1 and "different units" in messages[0]
     assert wrong.expert_statistics()["range_overlap"] < LEAST_OVERLAP
 
 
+@pytest.mark.slow
 def test_no_match_is_no_news_where_a_network_infers() -> None:
     """With a threshold that only equal states reach, of which there are none."""
     _, expert, _ = task("CartPole-v1")
     tight = {"similarity_threshold": 1.0}
-    assert warned(learner(expert, **GUIDED, matching_kwargs=tight), 1300) == []
-    (message,) = warned(learner(expert, **PAPER, matching_kwargs={**tight, "max_inference_error": 1e-9}), 1300)
+    assert warned(learner(expert, **GUIDED, matching_kwargs=tight), 800) == []
+    (message,) = warned(learner(expert, **PAPER, matching_kwargs={**tight, "max_inference_error": 1e-9}), 800)
     assert "no effect" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [GUIDED, PAPER, BRIDGING], ids=["guided", "paper", "bridging"])
 def test_a_line_of_states_is_as_it_should_be(method: dict[str, Any]) -> None:
     model = DIIQN(
         "MlpPolicy", LineEnv(), expert_data=right_walks(), **method, learning_starts=100, train_freq=100, device="cpu"
     )
-    assert warned(model, 1100) == []
+    assert warned(model, 600) == []

@@ -50,6 +50,7 @@ generators = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 batches = st.one_of(st.lists(st.integers(1, 40), max_size=6), st.just(list(range(40))))
 
 
+@pytest.mark.slow
 @settings(max_examples=80)
 @given(
     generator=generators,

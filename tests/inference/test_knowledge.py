@@ -107,6 +107,7 @@ def test_inference_and_matching_equal_the_loops_over_all_pairs(
         assert match in possible if possible else match == NO_MATCH
 
 
+@pytest.mark.slow
 @given(generator=generators, cuts=st.lists(st.integers(0, 20), max_size=4))
 def test_many_small_rollouts_teach_what_a_large_one_does(generator: np.random.Generator, cuts: list[int]) -> None:
     expert, agent = round_trips(generator), wandering(generator, 20)

@@ -141,6 +141,7 @@ samples = st.tuples(
 )
 
 
+@pytest.mark.slow
 @given(samples, samples)
 def test_it_is_symmetric_and_within_its_bounds(one: Any, other: Any) -> None:
     first, second = ranges_of(*one), ranges_of(*other)
@@ -150,6 +151,7 @@ def test_it_is_symmetric_and_within_its_bounds(one: Any, other: Any) -> None:
     np.testing.assert_array_equal(range_overlap(first, first), [1, 1])
 
 
+@pytest.mark.slow
 @given(samples, samples, st.sampled_from([0.25, 1.0, 8.0]), st.integers(-4, 4))
 def test_the_unit_does_not_matter_if_both_have_it(one: Any, other: Any, scale: float, shift: int) -> None:
     def converted(sample: Any) -> Ranges:

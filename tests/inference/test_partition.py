@@ -25,6 +25,7 @@ def families(generator: np.random.Generator, n: int, n_cells: int, n_active: int
     return planes ^ flips
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(
     generator=generators,

@@ -104,6 +104,7 @@ def slices(n_steps: int, cuts: list[int]) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(borders)]
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     generator=generators,

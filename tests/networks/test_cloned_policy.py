@@ -31,6 +31,7 @@ def test_it_learns_the_probabilities() -> None:
     np.testing.assert_allclose(losses[-1], entropy, atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_layer_whose_units_are_all_below_zero_learns_again() -> None:
     th.manual_seed(0)
     space = spaces.Box(0, 1, (4, 4, 2), np.bool_)

@@ -61,6 +61,7 @@ def test_actions_of_equal_effect_are_equally_likely(likes: tuple[float, ...]) ->
     assert likelihoods[~still, 2].mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likes", [(1.0, 1.0, 1.0), (6.0, 1.0, 3.0)])
 def test_estimates_are_calibrated(likes: tuple[float, ...]) -> None:
     """Where noise hides which step was taken, they are Bayes' posterior, and right as often as they expect to be."""
@@ -77,6 +78,7 @@ def test_estimates_are_calibrated(likes: tuple[float, ...]) -> None:
     assert correct.mean() == pytest.approx(probabilities.max(axis=1).mean(), abs=0.03)
 
 
+@pytest.mark.slow
 def test_what_the_agent_likes_to_do_here_or_there_says_nothing_either() -> None:
     """On the left it likes action 0, on the right action 1; both stand still."""
     generator = th.Generator().manual_seed(0)
@@ -101,6 +103,7 @@ def test_what_the_agent_likes_to_do_here_or_there_says_nothing_either() -> None:
     assert likelihoods[~still, 2].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_step_that_the_agent_cannot_make_lies_between_its_own() -> None:
     """An expert moves along an axis, and the agent's steps lead beside it, or away from it."""
     steps = 0.01 * th.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 0.0]])
@@ -110,6 +113,7 @@ def test_a_step_that_the_agent_cannot_make_lies_between_its_own() -> None:
     np.testing.assert_allclose(likelihoods.mean(axis=0), [0.5, 0.5, 0], atol=0.1)
 
 
+@pytest.mark.slow
 def test_an_action_that_was_not_taken_is_not_named() -> None:
     network = trained(PLANE, 1000, STEPS, (1.0, 1.0, 0.0))
     observations, actions, following = walks(300, 10_000, STEPS, (1.0, 1.0, 0.0))
@@ -174,6 +178,7 @@ def rooms(states: np.ndarray) -> np.ndarray:
     return images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "show"),
     [
@@ -220,6 +225,7 @@ def moving_dots(n: int, seed: int) -> tuple[th.Tensor, th.Tensor, th.Tensor]:
     return th.as_tensor(images[0]), th.as_tensor(actions[:, np.newaxis]), th.as_tensor(images[1])
 
 
+@pytest.mark.slow
 def test_small_things_that_move_in_images_are_seen() -> None:
     th.manual_seed(0)
     network = InverseDynamics(spaces.Box(0, 255, (1, 36, 36), dtype=np.uint8), N_ACTIONS)

@@ -39,6 +39,7 @@ def test_the_loss_is_the_cross_entropy_of_squared_distances_both_ways() -> None:
     assert float(contrastive_loss(before, after)) == pytest.approx((sum(one_way) + sum(other_way)) / 4, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_noise_is_left_out_and_steps_in_all_directions_are_seen() -> None:
     th.manual_seed(0)
     generator = th.Generator().manual_seed(0)

@@ -59,6 +59,7 @@ def test_train_continue_enjoy_record_plot(
     assert video.stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_qrdiiqn_with_a_configuration_of_ones_own(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["train", "--algo", "qrdiiqn", "--env", MAZE, "-n", "200", "--eval-freq", "-1"]
     assert main(options) == 2

@@ -85,6 +85,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("recordings")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", FILES["dqn"])
 def test_entry_trains(
     env_id: str, recordings: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

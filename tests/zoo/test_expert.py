@@ -47,6 +47,7 @@ def test_variants_differ_in_actions_only(workplace: Path) -> None:
     assert lengths["Maze2DKing"] < lengths["Maze2D"]
 
 
+@pytest.mark.slow
 def test_expert_of_freeway(workplace: Path) -> None:
     pytest.importorskip("ale_py", reason="the extra 'atari' is not installed")
     if FREEWAY not in gymnasium.registry:

@@ -68,6 +68,7 @@ def _pairs(config: Path) -> dict[str, Any]:
     return dict(yaml.load(config.read_text(encoding="utf-8"), Loader=yaml.UnsafeLoader))
 
 
+@pytest.mark.slow
 def test_two_threads_and_sqlite(workplace: Path) -> None:
     storage = "sqlite:///study.db"
     assert main([*OPTIMIZE, *shared(storage), "--search-space", "own", "--n-jobs", "2", "--n-trials", "3"]) == 0
@@ -76,6 +77,7 @@ def test_two_threads_and_sqlite(workplace: Path) -> None:
     assert trials[0].params.keys() == IMITATION_SPACE.keys(), "what DQN has stays that of the yml file"
 
 
+@pytest.mark.slow
 def test_expert_data_are_read_once_and_shared_unchanged(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Any] = []
     seen: list[ExpertObservations] = []
@@ -97,6 +99,7 @@ def test_expert_data_are_read_once_and_shared_unchanged(workplace: Path, monkeyp
     assert seen[0].content_hash == read(reads[0]).content_hash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_data_that_do_not_fit_end_the_study(workplace: Path, capsys: pytest.CaptureFixture[str], jobs: str) -> None:
     record_random(ExpertFile("CartPole-v1", 0.5), workplace)
@@ -126,6 +129,7 @@ def test_data_error_while_learning_is_no_pruned_trial(
     assert [trial.state for trial in load("study.log").trials] == [TrialState.FAIL]
 
 
+@pytest.mark.slow
 def test_other_value_errors_are_pruned_trials(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> Any:
         raise ValueError("nan")
@@ -146,6 +150,7 @@ def test_trial_without_study(workplace: Path, capsys: pytest.CaptureFixture[str]
     assert "has 0 trials" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_report(workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     study = optuna.create_study(study_name="study", storage=open_storage("study.log"), direction="maximize")
     for value in range(8):
