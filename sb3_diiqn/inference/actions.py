@@ -1,4 +1,4 @@
-"""The paper's table of inferred actions: which of its own does the agent believe the expert took, by the nearest transition?"""
+"""The paper's table of inferred actions: which of its own the agent believes the expert took, by the nearest transition."""
 
 from __future__ import annotations
 
