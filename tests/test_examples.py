@@ -40,6 +40,7 @@ def output_of(script: Path, *arguments: object, folder: Path) -> str:
     return output
 
 
+@pytest.mark.slow
 def test_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command in its text makes the file that it reads."""
     text = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8")
@@ -58,6 +59,7 @@ def test_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.search(r"^Mean return: \d+ \+- \d+$", output, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_record_and_train(tmp_path: Path) -> None:
     output = output_of(EXAMPLES / "record_and_train.py", "--timesteps", 200, folder=tmp_path)
     assert "ExpertObservations(20 trajectories, " in output
@@ -79,6 +81,7 @@ def test_imitation_trajectories(tmp_path: Path) -> None:
     assert re.search(r"Mean return of the expert: \d+\nMean return of the agent: +\d+\n", output)
 
 
+@pytest.mark.slow
 def test_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is killed after its first checkpoint, and the second run goes on from there."""
     runs = tmp_path / "runs"
@@ -97,6 +100,7 @@ def test_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert result is not None and int(result[1]) >= int(100 * known) > 0
 
 
+@pytest.mark.slow
 def test_own_callback(tmp_path: Path) -> None:
     output = output_of(EXAMPLES / "own_callback.py", "--timesteps", 500, folder=tmp_path)
     assert re.fullmatch(
@@ -106,6 +110,7 @@ def test_own_callback(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_different_actions(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     picture = tmp_path_factory.mktemp("picture") / "bridges.png"
     output = output_of(EXAMPLES / "different_actions.py", "--timesteps", 300, "--picture", picture, folder=tmp_path)

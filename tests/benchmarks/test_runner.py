@@ -115,6 +115,7 @@ def test_finished_suite(finished: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert _files(finished) == files, "nothing was done twice"
 
 
+@pytest.mark.slow
 def test_what_requires_another_package_is_left_out(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +132,7 @@ def test_what_requires_another_package_is_left_out(
     assert len(list((tmp_path / "experts").glob("*.npz"))) == n_experts, "nor is its expert made"
 
 
+@pytest.mark.slow
 def test_damaged_failing_and_changed_cells(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = _files(copied)
     cells = copied / "tiny" / "cells" / "pole"
@@ -183,6 +185,7 @@ def test_recordings_are_made_again_only_for_cells_that_need_them(copied: Path, c
     assert recordings.exists()
 
 
+@pytest.mark.slow
 def test_changed_expert_makes_its_cells_outdated(copied: Path) -> None:
     path = copied / "experts" / "manifest.json"
     folder, suite = ResultFolder(copied), load_suite(str(copied / "tiny.yml"))
@@ -198,6 +201,7 @@ def _age(path: Path) -> None:
     os.utime(path, (0, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

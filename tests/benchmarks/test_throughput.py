@@ -32,6 +32,7 @@ def measured(tmp_path: Path, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_every_part_reports_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = measured(
         tmp_path, "--env", "lander", "--expert-size", "0", "300", "--n-envs", "2", "--plot", str(tmp_path / "a.png")

@@ -112,6 +112,7 @@ def test_evaluations_come_at_their_steps(n_envs: int, n_timesteps: int, expected
         assert recorder.training["step"] == list(np.cumsum(recorder.training["length"]))
 
 
+@pytest.mark.slow
 def test_cell_is_complete_and_reproducible(tmp_path: Path) -> None:
     source = {
         "seeds": [4],

@@ -35,6 +35,7 @@ def test_the_clone_does_what_the_expert_did(look: str, inference: str) -> None:
     assert (probabilities.max(axis=1) > 0.7).all()
 
 
+@pytest.mark.slow
 def test_the_clone_is_followed_where_nothing_matches() -> None:
     """A little beside the expert's states matching knows nothing, and the clone what to do."""
     beside = walk(STARTS) + 0.05
@@ -50,6 +51,7 @@ def test_the_clone_is_followed_where_nothing_matches() -> None:
         assert ((drawn(guide) == WENT).mean(axis=0) > 0.6).all()
 
 
+@pytest.mark.slow
 def test_the_clone_sees_what_the_agent_sees() -> None:
     """With normalised observations; what it makes of others differs."""
     env = VecNormalize(DummyVecEnv([LineEnv]))

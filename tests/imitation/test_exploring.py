@@ -113,6 +113,7 @@ def guided(env: LineEnv | None = None, algorithm: Any = DIIQN, **settings: Any) 
     return algorithm("MlpPolicy", LineEnv() if env is None else env, expert_data=right_walks(), **arguments)
 
 
+@pytest.mark.slow
 def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -> None:
     model = guided(guide_fraction=0.5).learn(400)
     statistics = model.expert_statistics()
@@ -128,6 +129,7 @@ def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -
     loaded.learn(100, reset_num_timesteps=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [2, 20])
 def test_learning_notes_which_episodes_the_time_limit_cut(limit: int) -> None:
     """Two steps do not reach the end of the line."""
@@ -137,10 +139,12 @@ def test_learning_notes_which_episodes_the_time_limit_cut(limit: int) -> None:
     assert any(greedy[200:]) == (limit == 20)
 
 
+@pytest.mark.slow
 def test_without_episodes_of_the_guide_nothing_is_compared() -> None:
     assert "guide_is_better" not in guided(guide_fraction=0.0).learn(100).expert_statistics()
 
 
+@pytest.mark.slow
 def test_the_guide_plays_episodes_without_any_stretches() -> None:
     model = guided(algorithm=with_habits(DIIQN, exploration_fraction=0.0), guide_fraction=0.5).learn(200)
     assert len(learner_of(model).state.returns.latest(by_guide=True)) > 0

@@ -95,6 +95,7 @@ def test_its_loss_is_added_to_that_of_the_expert() -> None:
     assert losses[1] - losses[0] == pytest.approx(2.0 * float((guided * falls_short).mean().detach()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_guide_is_imitated_where_nothing_is_paid() -> None:
     """The expert goes right everywhere, but of no transition it is known."""
     everywhere = walk(range(LENGTH))

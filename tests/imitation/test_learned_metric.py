@@ -71,6 +71,7 @@ def test_it_begins_with_the_metric_set_by_hand_and_changes_each_time_the_updates
     assert changed == [9, 17, 33, 65]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("soon")
 def test_after_many_updates_at_once_everything_is_matched_again_once() -> None:
     model = make(gradient_steps=200)
@@ -102,6 +103,7 @@ def test_all_that_is_stored_is_matched_again(buffer_size: int) -> None:
     assert (indices != NO_MATCH).any()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize(("n_envs", "buffer_size"), [(1, 500), (2, 500), (2, 5000)])
 def test_it_is_the_same_as_if_it_had_been_used_from_the_beginning(
@@ -167,6 +169,7 @@ def noisy_walks(n: int) -> ExpertObservations:
     return ExpertObservations.from_trajectories(walks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["auto", "learned"])
 def test_where_observations_are_full_of_noise_only_a_learned_metric_finds_the_expert(metric: str) -> None:
     arguments: dict[str, Any] = {"buffer_size": 10_000, "exploration_fraction": 1.0, "train_freq": 1, "seed": 0}

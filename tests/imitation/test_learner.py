@@ -69,6 +69,7 @@ def test_what_counts_for_nothing_is_not_even_sampled() -> None:
     assert sampled == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inference", ["nearest", "inverse_dynamics"])
 def test_it_imitates_where_nothing_is_paid(inference: str) -> None:
     """Early in a long training, when the loss still has its weight."""
@@ -81,6 +82,7 @@ def test_it_imitates_where_nothing_is_paid(inference: str) -> None:
         assert (actions == RIGHT).all() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN])
 @pytest.mark.parametrize(("look", "n_envs"), [("dict", 1), ("vector", 3)])
 def test_it_imitates_whatever_the_observations_and_the_algorithm(algorithm: Any, look: str, n_envs: int) -> None:
@@ -100,6 +102,7 @@ def test_nothing_is_learned_where_nothing_is_known() -> None:
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result() -> None:
     first, second = (make(**INVERSE, guide="matching").learn(300) for _ in range(2))
     for one, other in zip(parameters_of(first.q_net), parameters_of(second.q_net), strict=True):

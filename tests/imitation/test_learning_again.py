@@ -63,6 +63,7 @@ class StopAt(BaseCallback):
         return not (self.num_timesteps > 100 and self.taken == self.step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("through_set_env", [False, True])
 def test_what_an_episode_had_returned_before_a_reset_is_not_the_next_ones(through_set_env: bool) -> None:
     model, returns, env = make(learning_starts=0)
@@ -79,6 +80,7 @@ def test_what_an_episode_had_returned_before_a_reset_is_not_the_next_ones(throug
     assert returns.noted[begun:] == rounded(env.get_episode_rewards())
 
 
+@pytest.mark.slow
 def test_after_a_reset_it_is_drawn_anew_who_plays() -> None:
     model, _, _ = make(learning_starts=0)
     model.learn(1000, callback=StopAt(3))
@@ -90,6 +92,7 @@ def test_after_a_reset_it_is_drawn_anew_who_plays() -> None:
     np.testing.assert_array_equal(exploration_of(model)._episode_start, [True])
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_goes_on_with_its_episode() -> None:
     model, returns, env = make(learning_starts=0)
     for _ in range(40):
@@ -98,6 +101,7 @@ def test_a_training_that_goes_on_goes_on_with_its_episode() -> None:
     assert returns.noted == rounded(env.get_episode_rewards())
 
 
+@pytest.mark.slow
 def test_random_episodes_before_learning_starts_again_say_nothing() -> None:
     model, returns, env = make(learning_starts=100)
     model.learn(400)
