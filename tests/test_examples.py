@@ -67,6 +67,7 @@ def test_record_and_train(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(HAS_IMITATION, reason="imitation is installed")
+@pytest.mark.slow
 def test_imitation_trajectories_without_imitation(tmp_path: Path) -> None:
     process = start(EXAMPLES / "imitation_trajectories.py", folder=tmp_path)
     output, errors = process.communicate(timeout=300)

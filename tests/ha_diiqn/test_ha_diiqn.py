@@ -37,6 +37,7 @@ needs_n_steps = pytest.mark.skipif(NStepReplayBuffer is None, reason="this Stabl
 
 
 @pytest.mark.parametrize("n_envs", [1, 2])
+@pytest.mark.slow
 def test_inspection_shows_what_was_found_out(n_envs: int) -> None:
     model = make(n_envs=n_envs, bridge_kwargs={"bridge_gain": 1}).learn(250)
     shown = model.inspect_expert()
