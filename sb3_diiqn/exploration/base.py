@@ -23,6 +23,9 @@ class GuideActions(NamedTuple):
 class Guide(ABC):
     """Chooses the actions of guided steps. One that keeps no memory between steps needs :meth:`act` only."""
 
+    #: whether a clone of the expert is to learn, which the guide asks
+    needs_clone = False
+
     @abstractmethod
     def act(self, observations: Observations, environments: np.ndarray) -> GuideActions:
         """
@@ -65,16 +68,19 @@ class FirstCertain(Guide):
     def __init__(self, first: Guide, second: Guide) -> None:
         self.first = first
         self.second = second
-        # which environments were in the middle of something when an action was last chosen, shape (n_envs,), bool
-        self._begun = second.committed()
+        # which environments were in the middle of something when an action was last chosen, by index
+        self._begun: set[int] = set()
 
     def act(self, observations: Observations, environments: np.ndarray) -> GuideActions:
         """Choose actions, see :meth:`Guide.act`."""
-        actions, certain = self.first.act(observations, environments)
-        begun = self.committed()[environments]
+        actions, certain = (answer.copy() for answer in self.first.act(observations, environments))
+        committed = self.committed()
+        begun = committed[environments] if len(committed) > 1 else np.repeat(committed, len(environments))
+        before = np.array([int(environment) in self._begun for environment in environments], dtype=bool)
         # what was begun is finished, such as a bridge, and whether it led there is judged one step later
-        asked = np.flatnonzero(~certain | begun | self._begun[environments])
-        self._begun[environments] = begun
+        asked = np.flatnonzero(~certain | begun | before)
+        self._begun.difference_update(environments.tolist())
+        self._begun.update(environments[begun].tolist())
         if len(asked):
             instead = self.second.act(take(observations, asked), environments[asked])
             actions[asked] = np.where(instead.certain, instead.actions, actions[asked])
@@ -92,4 +98,5 @@ class FirstCertain(Guide):
     def release(self, environments: np.ndarray) -> None:
         """Forget what the second guide was doing in some environments."""
         self.second.release(environments)
-        self._begun[environments] = False
+        released = np.flatnonzero(environments) if environments.dtype == bool else environments
+        self._begun.difference_update(released.tolist())

@@ -22,12 +22,16 @@ class ComparedReturns:
     :param memory: how many episodes, of both together, are remembered
     """
 
+    #: of so many of the agent's latest own episodes is known whether a time limit cut them
+    n_cut = 15
     #: The guide is taken to be the better one as long as fewer episodes than this are known of either.
     fewest = 5
 
     def __init__(self, window: int = 15, memory: int = 500) -> None:
         self._window = window
         self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
+        #: of the latest of the agent's own episodes, whether a time limit cut them
+        self.own_were_cut: deque[bool] = deque(maxlen=self.n_cut)
         self._have_differed = False
         self._guide_is_better: float | None = None
 
@@ -116,9 +120,7 @@ class GuideEpisodes:
 
     #: lower bound of how clearly the guide is better, so that a few of its episodes find out whether it has become so
     least = 0.05
-    #: of so many of the agent's own episodes is counted how many were cut by a time limit
-    window = 15
-    #: where a larger fraction of these was cut, the agent does not act greedily
+    #: where a larger fraction of the agent's latest own episodes was cut, the agent does not act greedily
     largest_cut_fraction = 0.1
 
     def __init__(
@@ -132,7 +134,6 @@ class GuideEpisodes:
         #: which environments are in an episode in which the agent acts greedily, shape (n_envs,), bool
         self.greedy = np.zeros(n_envs, dtype=bool)
         self._return = np.zeros(n_envs)
-        self._own_were_cut: deque[bool] = deque(maxlen=self.window)
         self._generator = np.random.default_rng(seed)
 
     def restart(self) -> None:
@@ -172,14 +173,14 @@ class GuideEpisodes:
     def _note_episode(self, environment: int, cut: bool) -> None:
         by_guide = bool(self.guides[environment])
         if not by_guide:
-            self._own_were_cut.append(cut)
+            self.returns.own_were_cut.append(cut)
         if by_guide or self.greedy[environment] or self.greedy_fraction == 0 or self._are_cut():
             self.returns.note(by_guide, float(self._return[environment]))
 
     def _are_cut(self) -> bool:
         """Tell whether the agent's own episodes are cut by a time limit of late; not as long as few are known."""
-        known = len(self._own_were_cut)
-        return known >= self.returns.fewest and sum(self._own_were_cut) > self.largest_cut_fraction * known
+        known = len(self.returns.own_were_cut)
+        return known >= self.returns.fewest and sum(self.returns.own_were_cut) > self.largest_cut_fraction * known
 
     def _draw_greedy(self) -> np.ndarray:
         """Draw where the agent would act greedily, shape (n_envs,), bool; nowhere while its episodes are cut."""

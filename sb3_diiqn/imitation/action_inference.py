@@ -30,10 +30,12 @@ class ActionInference(ABC):
 
     #: the network that it learns with, if it has one; saved with the model
     network: ObservationNetwork | None = None
+    #: whether it knows no more than the tables of the nearest transitions, which then have to be filled from further away
+    knows_only_tables = False
 
     def learn(self, observations: TensorObservations, actions: th.Tensor, next_observations: TensorObservations) -> float:
         """
-        Learn from a batch of the agent's single steps; asked for only where there is a network.
+        Learn from a batch of the agent's single steps. By default, there is nothing to learn.
 
         :param observations: s, shape (n, ``*observation_shape``)
         :param actions: a, shape (n, 1)
@@ -66,6 +68,8 @@ class NearestInference(ActionInference):
 
     :param context: what it is built from
     """
+
+    knows_only_tables = True
 
     def __init__(self, context: Context) -> None:
         self.knowledge = context.knowledge

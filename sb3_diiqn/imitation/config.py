@@ -144,7 +144,8 @@ class ImitationConfig:
     def matching(self) -> InferenceSettings:
         """Make the settings of inference and confidence."""
         settings = settings_from(InferenceSettings, "matching_kwargs", self.matching_kwargs)
-        if self.inference == "nearest" or "max_inference_error" in (self.matching_kwargs or {}):
+        chosen = INFERENCES.get(self.inference) if isinstance(self.inference, str) else self.inference
+        if getattr(chosen, "knows_only_tables", False) or "max_inference_error" in (self.matching_kwargs or {}):
             return settings
         return replace(settings, max_inference_error=MAX_INFERENCE_ERROR_BESIDE_A_NETWORK)
 

@@ -29,7 +29,8 @@ class Context:
     :param knowledge: the expert data, ``knowledge.expert``, and what is known of them
     :param seed: makes the seed of one of several independent generators; strategies of your own take 100 and more
     :param infer: estimates the actions of expert transitions, given their indices of shape (n,)
-    :param clone_probabilities: how likely the clone would take each action at n observations, None if it has learned nothing
+    :param clone_probabilities: how likely the clone would take each action at n observations, None if it has learned nothing;
+        there is one for guides that say ``needs_clone``
     :param match_pending: matches and infers at once from what the agent has experienced
     :param returns: what guide episodes and the agent's own return
     """

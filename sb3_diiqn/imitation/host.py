@@ -105,20 +105,26 @@ class ImplicitImitation(PreparedLearning):
     def _setup_model(self) -> None:
         config = ImitationConfig(**{name: getattr(self, name) for name in self._imitation_arguments})
         refuse_unusable_spaces(self.observation_space, self.action_space)
+        known = self._expert_memory.content_hash
         self._expert = self._expert_memory.read(self.expert_data, self.observation_space, self.env)
+        if known not in {None, self._expert_memory.content_hash}:
+            # what was known of the guide was of another expert
+            self._learner_state = LearnerState()
         if self._expert is None:
             super()._setup_model()
             return
         habits = self.where_states_repeat if states_repeat(self._expert) else self.where_states_vary
         config = config.completed(habits)
         refuse_impossible_combinations(self, config, self._expert)
-        users_class, users_kwargs = self.replay_buffer_class, self.policy_kwargs
+        users = {name: getattr(self, name) for name in ("replay_buffer_class", "replay_buffer_kwargs", "policy_kwargs")}
+        # the host writes into it
+        self.replay_buffer_kwargs = dict(self.replay_buffer_kwargs)
         # the host builds a buffer only where there is none
         knowledge = self._make_knowledge(config, self._expert)
         self.replay_buffer = make_expert_buffer(self, knowledge, config.expert_rewards)
-        self.policy_kwargs = with_fused_optimizer(users_kwargs, self.policy_class)
+        self.policy_kwargs = with_fused_optimizer(self.policy_kwargs, self.policy_class)
         super()._setup_model()
-        self.replay_buffer_class, self.policy_kwargs = users_class, users_kwargs
+        vars(self).update(users)
         self.learner = Learner(self, knowledge, config, habits, self.matching_guide, self._learner_state)
 
     def _make_knowledge(self, config: ImitationConfig, expert: ExpertObservations) -> ExpertKnowledge:
@@ -209,6 +215,8 @@ class ImplicitImitation(PreparedLearning):
             exploration.restart()
         prepared = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         if self.learner is not None:
+            # the host does so after the first step only, and who plays the first episodes is drawn before
+            self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
             # the guide already acts on them
             require_finite(self.num_timesteps, self._last_obs if self._vec_normalize_env is None else self._last_original_obs)
         return prepared
@@ -337,7 +345,7 @@ class ImplicitImitation(PreparedLearning):
         auxiliary = {name: state for name, state in given.items() if name.startswith(PREFIX)}
         super().set_parameters({name: given[name] for name in given if name not in auxiliary}, exact_match, device)
         if self.learner is None:
-            self._kept_parameters = auxiliary
+            self._kept_parameters = {**self._kept_parameters, **auxiliary}
             return
         for name, network in self.learner.networks.items():
             network.load_if_fitting(auxiliary.get(f"{PREFIX}{name}"), auxiliary.get(f"{PREFIX}{name}.optimizer"), name)

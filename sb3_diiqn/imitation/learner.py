@@ -137,7 +137,8 @@ class Learner:
         self._network_losses = RunningMeans()
         context = self._context()
         self.inference = self._make_inference(context)
-        self.clone = self._make_clone(context) if config.guide in {"clone", "both"} else None
+        needs_clone = getattr(config.guide, "needs_clone", False) or config.guide in ("clone", "both")
+        self.clone = self._make_clone(context) if needs_clone else None
         learned = config.matching().similarity_metric == LEARNED
         self.metric = LearnedMetric(context) if learned else None
         self.exploration = self._make_exploration(context, matching_guide)
@@ -199,8 +200,10 @@ class Learner:
         if self.state.n_updates % interval != 0:
             return
         buffer, env = self.host.replay_buffer, self.host._vec_normalize_env
-        if self.inference.network is not None:
-            self._network_losses.add("inverse_dynamics_loss", self.inference.learn(*buffer.drawn_steps(env)))
+        if not self.inference.knows_only_tables:
+            loss = self.inference.learn(*buffer.drawn_steps(env))
+            if self.inference.network is not None:
+                self._network_losses.add("inverse_dynamics_loss", loss)
         if self.clone is not None:
             rows = self.sampler.rows(self.clone_batch_size)
             probabilities = self.inference.probabilities(rows)
@@ -262,7 +265,7 @@ class Learner:
         statistics = self.knowledge.statistics()
         for term in self.losses:
             statistics |= term.statistics(progress_remaining)
-        if self.inference.network is not None and statistics["inferred"] == 0:
+        if not self.inference.knows_only_tables and statistics["inferred"] == 0:
             for name in ("confidence", "inferred", "trained"):
                 statistics.pop(name, None)
         statistics["matched"] = self.host.replay_buffer.matched_share()
@@ -276,7 +279,7 @@ class Learner:
         """Warn once, when enough is known, if the expert's observations seem to be in other units, or have no effect."""
         buffer = self.host.replay_buffer
         found = max(buffer.matched_share(), self.knowledge.statistics()["inferred"])
-        self.units.check(buffer, found if self.inference.network is None else 1.0)
+        self.units.check(buffer, found if self.inference.knows_only_tables else 1.0)
 
     # --- setting up -------------------------------------------------------------------------------------------------
 
@@ -327,7 +330,7 @@ class Learner:
             context.n_envs,
             context.seed(1),
             self.habits.shortest,
-            None if self.inference.network is None else context.infer,
+            None if self.inference.knows_only_tables else context.infer,
             # on the shortest way every single step counts
             context.match_pending if self.habits.shortest else None,
         )

@@ -77,8 +77,6 @@ class ExpertMemory:
         """Tell whether a loaded model's expert data is absent."""
         if self.content_hash is None:
             return False
-        if data is None:
-            return True
         # a file that is named anew is to be there
         return self._are_named_by_the_model(data) and not all(map(is_there, paths_of(data)))
 

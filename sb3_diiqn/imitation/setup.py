@@ -36,7 +36,7 @@ def refuse_impossible_combinations(model: Any, config: ImitationConfig, expert: 
         )
     if _own_n_steps(model) > 1 and isinstance(model.observation_space, spaces.Dict):
         raise ConfigurationError(f"n_steps={model.n_steps}: Dict observations have no n-step returns; use n_steps=1")
-    alone = model.batch_size == 1 and config.inference != "nearest"
+    alone = model.batch_size == 1 and config.inference == "inverse_dynamics"
     require(not alone, "batch_size", model.batch_size, "at least 2 with a network as inference, which normalises batches")
 
 

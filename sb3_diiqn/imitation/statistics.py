@@ -35,7 +35,7 @@ def network_statistics(learner: Learner) -> dict[str, float]:
         return {}
     indices = evenly_spread(len(expert), N_ASKED)
     estimates = learner.infer(indices)
-    if isinstance(network, InverseDynamics) and knows:
+    if isinstance(network, InverseDynamics) and knows and learner.host.replay_buffer.size() > 0:
         observations, actions, next_observations = _newest(learner)
         told = network.probabilities(observations, next_observations).argmax(axis=1)
         statistics["inverse_dynamics_accuracy"] = float((told == actions).mean())
@@ -65,13 +65,18 @@ def in_use(learner: Learner) -> str:
 
     :param learner: the learner
     """
-    config, knowledge, network = learner.config, learner.knowledge, learner.inference.network
+    config, knowledge = learner.config, learner.knowledge
+    by = (
+        ""
+        if learner.inference.knows_only_tables
+        else f" and by {type(learner.inference.network or learner.inference).__name__}"
+    )
     threshold, distance = knowledge.settings.similarity_threshold, type(knowledge.matcher.distance).__name__
     parts = [
         f"learning from {knowledge.expert!r}",
         f"observations compared by {distance}, matching from a similarity of {threshold:g} on, as "
         f"{knowledge.matching_pairs:.1%} of the pairs of distinct expert states do",
-        f"actions inferred from the nearest transitions{'' if network is None else f' and by {type(network).__name__}'}",
+        f"actions inferred from the nearest transitions{by}",
         _guide(learner),
         f"imitation loss with weight {config.imitation_coef:g}" if config.imitation_coef else "no imitation loss",
     ]

@@ -283,8 +283,7 @@ class ExpertKnowledge:
 
         :param restored: unpickled knowledge about the same expert data
         """
-        # one of an earlier version does not say with which settings it matched
-        return (self.metric, self.matching) == (restored.metric, getattr(restored, "matching", None))
+        return (self.metric, self.matching) == (restored.metric, restored.matching)
 
     def adopt(self, restored: ExpertKnowledge) -> None:
         """
@@ -321,8 +320,8 @@ class ExpertKnowledge:
         self.matcher = matcher
         #: name of the distance that the tables are of
         self.metric = matcher.distance.kind
-        #: what it depends on, beside the distance, which transitions match
-        self.matching = (self.settings.similarity_threshold, self.settings.n_neighbors)
+        #: what it depends on, beside the distance, which transitions match, and from how far away actions are inferred
+        self.matching = (self.settings.similarity_threshold, self.settings.n_neighbors, self._inference_radius)
         self._steps_left = None
 
     @property
