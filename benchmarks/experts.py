@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmarks.heartbeat import heartbeats
 from benchmarks.recipes import ExpertRecipe
 from benchmarks.suite import Cell
 from benchmarks.training import make_model
+from sb3_diiqn.exceptions import ExpertDataWarning
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.manifest import describe_recording, read_json, recorded_returns, settings_hash, versions, write_json
 from sb3_diiqn.expert.storage import replacing
@@ -150,7 +152,10 @@ def shuffle_pairs(data: ExpertObservations, seed: int) -> ExpertObservations:
     """
     order = np.random.default_rng(seed).permutation(len(data))
     rewards = None if data.rewards is None else data.rewards[order]
-    return ExpertObservations.from_transitions(data.current(slice(None)), data.next(order), data.terminals[order], rewards)
+    with warnings.catch_warnings():
+        # that no pair continues another is what is wanted here
+        warnings.simplefilter("ignore", ExpertDataWarning)
+        return ExpertObservations.from_transitions(data.current(slice(None)), data.next(order), data.terminals[order], rewards)
 
 
 def _policy(recipe: ExpertRecipe, env: gym.Env[Any, Any], folder: Path) -> Any:

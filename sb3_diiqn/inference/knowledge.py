@@ -283,7 +283,9 @@ class ExpertKnowledge:
 
         :param restored: unpickled knowledge about the same expert data
         """
-        return (self.metric, self.matching) == (restored.metric, restored.matching)
+        # what lay further away than it looked, it has not inferred from
+        looked_as_far = self._inference_radius <= restored.inferred_within
+        return looked_as_far and (self.metric, self.matching) == (restored.metric, restored.matching)
 
     def adopt(self, restored: ExpertKnowledge) -> None:
         """
@@ -320,8 +322,10 @@ class ExpertKnowledge:
         self.matcher = matcher
         #: name of the distance that the tables are of
         self.metric = matcher.distance.kind
-        #: what it depends on, beside the distance, which transitions match, and from how far away actions are inferred
-        self.matching = (self.settings.similarity_threshold, self.settings.n_neighbors, self._inference_radius)
+        #: what it depends on, beside the distance, which transitions match
+        self.matching = (self.settings.similarity_threshold, self.settings.n_neighbors)
+        #: from how far away actions are inferred
+        self.inferred_within = self._inference_radius
         self._steps_left = None
 
     @property
