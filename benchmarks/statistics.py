@@ -47,6 +47,10 @@ def aggregate(strata: Sequence[Any]) -> Estimate:
     return _estimate(strata, lambda *samples, axis: interquartile_mean(np.concatenate(samples, axis=axis), axis))
 
 
+#: Scores that differ by less are equal.
+ROUNDING = 1e-9
+
+
 def relative(strata: Sequence[Any], baselines: Sequence[Any], lowest: Sequence[float]) -> Estimate:
     """
     Interquartile mean over all runs, each as a share of the baseline's interquartile mean in its environment.
@@ -64,7 +68,9 @@ def relative(strata: Sequence[Any], baselines: Sequence[Any], lowest: Sequence[f
         parts = []
         for scores, baseline, low in zip(samples[:n_strata], samples[n_strata:], lowest, strict=True):
             reference = np.expand_dims(interquartile_mean(baseline, axis), axis)
-            parts.append((scores - low) / (reference - low))
+            gap = reference - low
+            # what is left of an equal one by rounding is nothing
+            parts.append((scores - low) / np.where(gap > ROUNDING, gap, 0.0))
         return interquartile_mean(np.concatenate(parts, axis=axis), axis)
 
     with np.errstate(divide="ignore", invalid="ignore"):  # a resampled baseline may fall to the lowest score
