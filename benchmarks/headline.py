@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.analysis import Group, load_groups
 from benchmarks.equal_time import compare
-from benchmarks.plots import STYLE, curve, save, step_axis, styles
+from benchmarks.plots import STYLE, curve, save, smoothed, step_axis, styles
 from benchmarks.report import number
 from benchmarks.statistics import interquartile_mean
 from benchmarks.storage import ResultFolder
@@ -20,8 +20,6 @@ from benchmarks.tables import Table
 ALGORITHMS = ("dqn", "diiqn")
 ENVIRONMENTS = ("Breakout", "Asterix", "Freeway")
 NAMES = {"dqn": "DQN", "diiqn": "DIIQN"}
-#: evaluations over which a curve is smoothed
-SMOOTHED_OVER = 3
 
 
 def write_headline(suite: Suite, folder: ResultFolder, path: Path) -> Table:
@@ -45,7 +43,7 @@ def _figure(groups: list[Group]) -> Figure:
         shown = [(group, style) for group, style in styles(groups) if group.environment == environment]
         for group, style in shown:
             steps, curves = group.greedy_curves
-            curve(axis, steps, _smoothed(curves), style | {"label": NAMES[group.algorithm], "linewidth": 2.4})
+            curve(axis, steps, smoothed(curves), style | {"label": NAMES[group.algorithm], "linewidth": 2.4})
         axis.axhline(shown[0][0].reference_return, color="#333333", linestyle=(0, (4, 3)), linewidth=1.2, label="expert")
         axis.set_title(environment, fontsize=13)
         step_axis(axis, shown[0][0].n_timesteps)
@@ -55,13 +53,6 @@ def _figure(groups: list[Group]) -> Figure:
     lines = figure.axes[0].get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=len(lines[0]), fontsize=12)
     return figure
-
-
-def _smoothed(curves: np.ndarray) -> np.ndarray:
-    """Average each point with its neighbours, shape (n_runs, n); at the ends with as many as there are."""
-    window = np.ones(SMOOTHED_OVER)
-    counts = np.convolve(np.ones(curves.shape[1]), window, mode="same")
-    return np.stack([np.convolve(one, window, mode="same") / counts for one in curves])
 
 
 def _table(groups: list[Group], suite: Suite, folder: ResultFolder) -> Table:

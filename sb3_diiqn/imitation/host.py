@@ -26,7 +26,7 @@ from sb3_diiqn.common.wrappers import refuse_wrong_order
 from sb3_diiqn.exceptions import DIIQNError
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.expert.given import ExpertData, index_path, paths_of
-from sb3_diiqn.exploration import MatchingGuide
+from sb3_diiqn.exploration import GuidedExploration, MatchingGuide
 from sb3_diiqn.imitation.buffers import ExpertMatchingMixin, complete_restored
 from sb3_diiqn.imitation.callbacks import with_confidence_callback
 from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, Habits, ImitationConfig, states_repeat
@@ -99,6 +99,15 @@ class ImplicitImitation(PreparedLearning):
         """The space of the observations in the replay buffer: the environment's, before ``VecNormalize`` if there is one."""
         stored = self._expert_memory.stored_space
         return self.observation_space if stored is None else stored
+
+    @property
+    def _exploration(self) -> GuidedExploration | None:
+        return None if self.learner is None else self.learner.exploration
+
+    @property
+    def _last_shown(self) -> Any:
+        """The last observations as the environments showed them, not normalised."""
+        return self._last_obs if self._vec_normalize_env is None else self._last_original_obs
 
     # --- setting up -------------------------------------------------------------------------------------------------
 
@@ -209,16 +218,15 @@ class ImplicitImitation(PreparedLearning):
         tb_log_name: str = "run",
         progress_bar: bool = False,
     ) -> tuple[int, BaseCallback]:
-        exploration = None if self.learner is None else self.learner.exploration
         # where the host resets the environments, in the middle of episodes
-        if exploration is not None and (reset_num_timesteps or self._last_obs is None):
-            exploration.restart()
+        if self._exploration is not None and (reset_num_timesteps or self._last_obs is None):
+            self._exploration.restart()
         prepared = super()._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         if self.learner is not None:
             # the host does so after the first step only, and who plays the first episodes is drawn before
             self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
             # the guide already acts on them
-            require_finite(self.num_timesteps, self._last_obs if self._vec_normalize_env is None else self._last_original_obs)
+            require_finite(self.num_timesteps, self._last_shown)
         return prepared
 
     def collect_rollouts(self, *args: Any, **kwargs: Any) -> Any:
@@ -261,7 +269,7 @@ class ImplicitImitation(PreparedLearning):
 
     def _current_observations(self) -> Observations:
         """Return the observations to act on as the replay buffer stores them: not normalised, discrete ones as columns."""
-        observations: Any = self._last_obs if self._vec_normalize_env is None else self._last_original_obs
+        observations: Any = self._last_shown
         if isinstance(self.observation_space, spaces.Dict):
             shapes = {key: get_obs_shape(space) for key, space in self.observation_space.spaces.items()}
             return {key: observations[key].reshape(-1, *shape) for key, shape in shapes.items()}
@@ -279,7 +287,7 @@ class ImplicitImitation(PreparedLearning):
             super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         else:
             self._store_as_shown(replay_buffer, buffer_action, new_obs, dones, infos)
-        exploration = None if self.learner is None else self.learner.exploration
+        exploration = self._exploration
         if exploration is not None:
             replay_buffer.note_guided(exploration.has_chosen)
             cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
@@ -390,5 +398,5 @@ class ImplicitImitation(PreparedLearning):
         if self.knowledge is own:
             return
         complete_restored(self.replay_buffer, own, self.n_envs, self.expert_rewards)
-        if self.learner is not None and self.learner.exploration is not None:
-            self.learner.exploration.restart()
+        if self._exploration is not None:
+            self._exploration.restart()

@@ -139,7 +139,7 @@ class Learner:
         self.inference = self._make_inference(context)
         needs_clone = getattr(config.guide, "needs_clone", False) or config.guide in ("clone", "both")
         self.clone = self._make_clone(context) if needs_clone else None
-        learned = config.matching().similarity_metric == LEARNED
+        learned = knowledge.settings.similarity_metric == LEARNED
         self.metric = LearnedMetric(context) if learned else None
         self.exploration = self._make_exploration(context, matching_guide)
         self.losses = self._make_losses(context)
