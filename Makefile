@@ -4,7 +4,7 @@ PYTHON ?= python3
 ARGS ?=
 
 extras := extra,plots,contrib,ray,minari,huggingface,minatar,mazes,box2d,zoo,tests
-current_extras := $(extras),atari,highway,dev
+current_extras := $(extras),atari,grids,highway,dev
 imitation_extras := $(extras),imitation
 demo_extras := plots
 
