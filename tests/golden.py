@@ -143,7 +143,6 @@ def _cases() -> dict[str, Callable[[], dict[str, Any]]]:
         add(f"{preset} HADIIQN 8 environments resumed", HADIIQN, "vector", n_envs=8, resume=True, **arguments)
     add("HADIIQN with a clone", HADIIQN, "bool planes", guide="both", inference="inverse_dynamics")
     add("recorded rewards", DIIQN, "bool planes", expert_rewards="recorded", **networks)
-    add("agent's rewards", DIIQN, "bool planes", expert_rewards="agent", **PAPER)
     add("fixed margin", DIIQN, "bool planes", margin=0.8, **networks)
     add("learned metric", DIIQN, "vector", matching_kwargs={"similarity_metric": "learned"}, **networks)
     return cases

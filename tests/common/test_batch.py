@@ -27,7 +27,7 @@ def matches(*rows: int) -> Matches:
 
 
 def samples(n: int) -> Samples:
-    return Samples(np.arange(n), th.ones(n, 2, dtype=th.bool), th.ones(n))
+    return Samples(np.arange(n), th.ones(n, 2, dtype=th.bool), th.ones(n), th.ones(n))
 
 
 def batch_of(agent: Transitions, matched: Transitions, *rows: int, **sampled: Any) -> Batch:

@@ -74,7 +74,7 @@ CASES = {
     "float image, stacked and normalised": Case(MLP, "float image", lambda env: VecNormalize(VecFrameStack(env, 2))),
     "mismatch": Case(MLP, "vector", arguments={"matching_kwargs": {"similarity_metric": "mismatch"}}),
     "jaccard": Case(MLP, "byte vector", arguments={"matching_kwargs": {"similarity_metric": "jaccard"}}),
-    "agent's rewards": Case(MLP, "vector", arguments={"expert_rewards": "agent"}),
+    "no rewards": Case(MLP, "vector", arguments={"expert_rewards": "none"}),
     "published": Case(MULTI, "dict", arguments=PAPER),
     "published, normalised": Case(MLP, "vector", normalised(), PAPER),
     "guided by matches": Case(MULTI, "dict", arguments=MATCHING),

@@ -12,7 +12,7 @@ from sb3_diiqn.exploration.statistics import GuidanceStatistics
 
 def note(statistics: GuidanceStatistics, n_envs: int = 1, **given: Any) -> None:
     """A step, in which nothing happened but what is given; rewards are 1."""
-    names = ("chosen", "guided", "guides", "greedy", "dones")
+    names = ("chosen", "guided", "guides", "dones")
     flags = {name: np.broadcast_to(np.array(given.get(name, False)), n_envs) for name in names}
     rewards = np.broadcast_to(np.array(given.get("rewards", 1.0)), n_envs)
     statistics.note_step(rewards=rewards, count=given.get("count", True), **flags)
@@ -46,7 +46,7 @@ def test_the_return_is_that_of_the_latest_fifteen() -> None:
     assert statistics.take()["own_return"] == np.mean(np.arange(5, 20))
 
 
-@pytest.mark.parametrize("what", ["guided", "guides", "greedy"])
+@pytest.mark.parametrize("what", ["guided", "guides"])
 def test_one_step_that_was_not_the_agents_own_is_enough(what: str) -> None:
     statistics = GuidanceStatistics(1)
     note(statistics, **{what: True})

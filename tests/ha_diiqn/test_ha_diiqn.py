@@ -160,7 +160,7 @@ def test_observations_of_every_kind(look: str) -> None:
     ("look", "wrap", "arguments"),
     [
         ("vector", VecNormalize, {"guide": "both"}),
-        ("discrete", lambda env: env, {"expert_rewards": "agent"}),
+        ("discrete", lambda env: env, {"expert_rewards": "none"}),
         pytest.param("vector", lambda env: env, {"n_steps": 3}, marks=needs_n_steps),
         ("vector", lambda env: env, {"matching_kwargs": {"similarity_metric": "mismatch"}}),
         ("vector", lambda env: env, {"train_freq": (1, "episode"), "gradient_steps": 2}),

@@ -165,7 +165,7 @@ def one_bridge_model(terminal: bool, **arguments: Any) -> HADIIQN:
 
     Only the last step is stored any more: action 0 at room 0, which stays there for -7.
     """
-    expert = ExpertObservations.from_trajectories([np.array([0, 3])])
+    expert = ExpertObservations.from_trajectories([np.array([0, 3])], rewards=[[9.0]])
     model = make_model(expert, matching={"max_training_count": 1}, buffer_size=1, **arguments)
     for action in (1, 2):
         store(model, [[Step(0, action, 0, 0.0, True, True)]])
@@ -210,7 +210,7 @@ def test_an_update_by_hand(terminal: bool) -> None:
 
 
 def test_a_bridge_has_its_own_return_whatever_reward_the_others_have() -> None:
-    model = one_bridge_model(True, expert_rewards="agent")
+    model = one_bridge_model(True, expert_rewards="recorded")
     samples = model.replay_buffer.sample_with_expert(1).expert
     assert samples.steps.item() == 3
     assert samples.rewards.item() == pytest.approx(1 + 0.8 * 2 + 0.64 * 4)

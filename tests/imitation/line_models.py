@@ -13,8 +13,8 @@ from sb3_diiqn.exploration import GuidedExploration
 from sb3_diiqn.imitation.learner import Learner
 from tests.helpers import TINY, LineEnv, right_walks, with_habits
 
-#: Guided in half of the exploration, step by step, and nowhere greedily.
-PLAIN: Any = with_habits(DIIQN, exploration_fraction=0.5, greedy_fraction=0.0)
+#: Guided in half of the exploration, step by step.
+PLAIN: Any = with_habits(DIIQN, exploration_fraction=0.5)
 #: The published method, unless something is added.
 BASE: dict[str, Any] = {**TINY, "buffer_size": 1000, **PAPER, "guide_fraction": 0.0, "margin": 0.8}
 
@@ -29,6 +29,7 @@ CLONE: dict[str, Any] = {
 NETWORKS: dict[str, dict[str, Any]] = {
     "action_inference": INVERSE,
     "cloned_policy": CLONE,
+    "reward_model": {"expert_rewards": "inferred"},
     "state_embedding": {"matching_kwargs": {"similarity_metric": "learned"}},
 }
 

@@ -124,43 +124,40 @@ def test_the_expert_half_of_an_n_step_batch_is_one_step() -> None:
 # --- the reward -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("expert_rewards", "rewards", "dones"), [("none", [10, 10], [1, 1]), ("agent", [10, 20], [1, 0])])
-def test_reward_and_end_are_those_of_the_nearest_transition_or_of_the_agents(
-    expert_rewards: Any, rewards: list[float], dones: list[float]
+@pytest.mark.parametrize(("expert_rewards", "reward", "done"), [("none", 10, 1), ("inferred", 10, 1), ("recorded", 30, 0)])
+def test_reward_and_end_are_those_of_the_nearest_transition_or_recorded(
+    expert_rewards: Any, reward: float, done: float
 ) -> None:
     """Both agent transitions match the expert's; the first reproduces it and gives the action."""
     space = spaces.Box(0, 100, (1,), dtype=np.float32)
-    expert = ExpertObservations.from_trajectories([np.float32([[0], [1], [100]])])
+    expert = ExpertObservations.from_trajectories([np.float32([[0], [1], [100]])], rewards=[[30.0, 0.0]])
     knowledge = ExpertKnowledge(
         expert, space, InferenceSettings(similarity_threshold=0.95, n_neighbors=1, max_inference_error=0.1)
     )
     buffer = ExpertReplayBuffer(4, space, ACTIONS, device="cpu", knowledge=knowledge, expert_rewards=expert_rewards)
-    for start, end, action, reward, done in ((0, 1, 7, 10, True), (0.25, 3, 8, 20, False)):
-        buffer.add(np.float32([[start]]), np.float32([[end]]), np.array([action]), np.array([reward]), np.array([done]), [{}])
+    for start, end, action, paid, ended in ((0, 1, 7, 10, True), (0.25, 3, 8, 20, False)):
+        buffer.add(np.float32([[start]]), np.float32([[end]]), np.array([action]), np.array([paid]), np.array([ended]), [{}])
 
     agent, expert_samples = buffer.sample_with_expert(40)
 
     assert len(expert_samples.rows) == 40
     np.testing.assert_array_equal(expert_samples.actions, 7)
-    of_second = (agent.observations[:, 0] > 0).numpy().astype(int)
-    assert set(of_second) == {0, 1}
-    np.testing.assert_array_equal(expert_samples.rewards[:, 0], np.array(rewards)[of_second])
-    np.testing.assert_array_equal(expert_samples.dones[:, 0], np.array(dones)[of_second])
+    assert len(agent.observations.unique()) == 2
+    np.testing.assert_array_equal(expert_samples.rewards, reward)
+    np.testing.assert_array_equal(expert_samples.dones, done)
 
 
-@pytest.mark.parametrize("expert_rewards", ["none", "agent"])
-def test_a_cut_episode_did_not_end(expert_rewards: Any) -> None:
-    buffer = make_buffer(expert_at([(0, 0), (1, 0), (2, 0)]), expert_rewards=expert_rewards)
+def test_a_cut_episode_did_not_end() -> None:
+    buffer = make_buffer(expert_at([(0, 0), (1, 0), (2, 0)]))
     add(buffer, range(3), done_at=(0,), cut_at=(1,))
     expert = buffer.sample_with_expert(64).expert
     for index, done in ((0, 1), (1, 0), (2, 0)):
         assert set(expert.dones[expert.indices == index].flatten().tolist()) == {done}
 
 
-@pytest.mark.parametrize("expert_rewards", ["none", "agent"])
 @pytest.mark.parametrize("kind", ["plain", pytest.param("n-step", marks=KINDS[2].marks)])
-def test_rewards_of_parallel_environments_are_not_mixed_up(kind: str, expert_rewards: Any) -> None:
-    buffer = make_buffer(expert_at(every_place(8, 3)), kind, n_envs=3, expert_rewards=expert_rewards)
+def test_rewards_of_parallel_environments_are_not_mixed_up(kind: str) -> None:
+    buffer = make_buffer(expert_at(every_place(8, 3)), kind, n_envs=3)
     add(buffer, range(8))
     agent, expert = buffer.sample_with_expert(64)
     np.testing.assert_allclose(expert.rewards[:, 0], reward_of(*agent.observations.numpy().T))
@@ -309,15 +306,14 @@ class Nowhere(gymnasium.Env[Any, Any]):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("expert_rewards", ["none", "agent"])
-def test_both_halves_are_normalised(kind: str, expert_rewards: Any) -> None:
+def test_both_halves_are_normalised(kind: str) -> None:
     space = PLACES_BY_KEY if kind == "dict" else PLACES
     keys = {"norm_obs_keys": ["step"]} if kind == "dict" else {}
     env = VecNormalize(DummyVecEnv([lambda: Nowhere(space)] * 2), clip_obs=1000.0, clip_reward=1000.0, **keys)
     statistics = env.obs_rms["step"] if kind == "dict" else env.obs_rms
     statistics.mean, statistics.var = np.full(statistics.mean.shape, 3.0), np.full(statistics.var.shape, 4.0)
     env.ret_rms.var = np.array(25.0)
-    buffer = make_buffer(expert_at(every_place(8, 2), kind), kind, n_envs=2, expert_rewards=expert_rewards)
+    buffer = make_buffer(expert_at(every_place(8, 2), kind), kind, n_envs=2)
     add(buffer, range(8), kind)
 
     agent, expert = buffer.sample_with_expert(32, env=env)

@@ -24,6 +24,7 @@ from sb3_diiqn.imitation.config import (
     settings_from,
     states_repeat,
 )
+from sb3_diiqn.imitation.expert_rewards import InferredRewards
 from sb3_diiqn.inference import BridgingSettings, InferenceSettings
 from sb3_diiqn.losses import ConfidenceWeighted
 from tests.helpers import TINY, LineEnv, right_walks
@@ -36,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "imitation_loss": "large_margin",
     "imitation_coef": 1.0,
     "margin": "auto",
-    "expert_rewards": "none",
+    "expert_rewards": "auto",
     "matching_kwargs": None,
 }
 NAN, INFINITY = float("nan"), float("inf")
@@ -72,8 +73,8 @@ def make(algorithm: Any = DIIQN, repeating: bool = False, **arguments: Any) -> A
         ("margin", -1.0, "positive"),
         ("margin", "wide", "positive"),
         ("margin", None, "positive"),
-        ("expert_rewards", "both", "'none', 'recorded', 'agent'"),
-        ("expert_rewards", None, "'none', 'recorded', 'agent'"),
+        ("expert_rewards", "both", "'auto', 'inferred', 'recorded', 'none'"),
+        ("expert_rewards", None, "'auto', 'inferred', 'recorded', 'none'"),
         ("matching_kwargs", ["auto"], "a dictionary, or None"),
         ("matching_kwargs", 0, "a dictionary, or None"),
     ],
@@ -204,9 +205,11 @@ def test_states_repeat_as_a_set_counts_them(pairs: list[tuple[int, int]]) -> Non
 def test_auto_is_what_the_habits_say() -> None:
     for habits in (WHERE_STATES_REPEAT, WHERE_STATES_VARY):
         completed = ImitationConfig(**DEFAULTS).completed(habits)
-        assert (completed.inference, completed.guide) == (habits.inference, habits.guide)
-        chosen = ImitationConfig(**{**DEFAULTS, "inference": "nearest", "guide": "none", "margin": 0.5}).completed(habits)
-        assert (chosen.inference, chosen.guide, chosen.margin) == ("nearest", "none", 0.5)
+        of_habits = (habits.inference, habits.guide, habits.expert_rewards)
+        assert (completed.inference, completed.guide, completed.expert_rewards) == of_habits
+        own = {"inference": "nearest", "guide": "none", "expert_rewards": "recorded", "margin": 0.5}
+        chosen = ImitationConfig(**{**DEFAULTS, **own}).completed(habits)
+        assert {name: getattr(chosen, name) for name in own} == own
     assert WHERE_STATES_REPEAT != WHERE_STATES_VARY
 
 
@@ -216,12 +219,13 @@ def test_where_states_vary_a_clone_guides_and_a_network_infers() -> None:
     assert type(learner.inference) is NetworkInference and type(guide) is FirstCertain
     assert (type(guide.first), type(guide.second)) == (CloneGuide, MatchingGuide)
     episodes = learner.exploration.episodes  # type: ignore[union-attr]
-    assert episodes is not None and (episodes.fraction, episodes.greedy_fraction) == (0.8, 0.5)
+    assert episodes is not None and episodes.fraction == 0.8
+    assert type(learner.reward_source) is InferredRewards
 
 
 def test_where_states_repeat_matching_guides_and_the_nearest_transition_is_believed() -> None:
     learner = learner_of(make(repeating=True))
-    assert type(learner.inference) is NearestInference and learner.clone is None
+    assert type(learner.inference) is NearestInference and learner.clone is learner.reward_source is None
     assert learner.exploration is not None and type(learner.exploration.guide) is MatchingGuide
     assert learner.exploration.fraction == 0.5
 

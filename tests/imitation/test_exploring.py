@@ -14,7 +14,7 @@ from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk, with_
 from tests.imitation.line_models import BASE, PLAIN, exploration_of, learner_of, make
 
 #: In guided exploration, nothing is the agent's.
-FULLY: Any = with_habits(DIIQN, exploration_fraction=1.0, greedy_fraction=0.0)
+FULLY: Any = with_habits(DIIQN, exploration_fraction=1.0)
 MATCHING: dict[str, Any] = {**BASE, "guide": "matching"}
 
 
@@ -81,30 +81,6 @@ def test_outside_of_guided_stretches_the_host_explores_that_much_less(rate: floa
 # --- the guide's episodes -----------------------------------------------------------------------------------------------------
 
 
-class Greedily(with_habits(DIIQN, exploration_fraction=0.0)):  # type: ignore[misc]
-    """Exploits nothing by itself, and says which actions it would."""
-
-    def _greedy_actions(self) -> np.ndarray:
-        return np.ones(self.n_envs, dtype=np.int64)
-
-
-def test_the_agent_explores_elsewhere() -> None:
-    """With an exploration rate of 1 it acts at random, and greedily where it is compared."""
-    env = DummyVecEnv([LineEnv] * 400)
-    arguments = {"exploration_fraction": 1.0, "exploration_final_eps": 1.0, "learning_starts": 0, "device": "cpu", "seed": 0}
-    model = Greedily("MlpPolicy", env, expert_data=right_walks(), guide="both", guide_fraction=0.5, **arguments)
-    model._setup_learn(400)
-    model.exploration_rate = 1.0
-    actions = model._sample_action(0, n_envs=400)[0]
-    episodes = exploration_of(model).episodes
-    assert episodes is not None
-    assert episodes.greedy.any() and (actions[episodes.greedy] == 1).all()
-    alone = ~episodes.greedy & ~episodes.guides
-    assert actions[alone].mean() == pytest.approx(0.5, abs=0.2)
-    warming_up = model._sample_action(10_000, n_envs=400)[0]
-    assert warming_up[episodes.greedy].mean() == pytest.approx(0.5, abs=0.2)
-
-
 def guided(env: LineEnv | None = None, algorithm: Any = DIIQN, **settings: Any) -> Any:
     """A model with a clone, where states vary."""
     fixed: dict[str, Any] = {"learning_starts": 20, "train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu"}
@@ -127,16 +103,6 @@ def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -
     episodes = exploration_of(loaded).episodes
     assert episodes is not None and episodes.returns is learner_of(loaded).state.returns
     loaded.learn(100, reset_num_timesteps=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("limit", [2, 20])
-def test_learning_notes_which_episodes_the_time_limit_cut(limit: int) -> None:
-    """Two steps do not reach the end of the line."""
-    model = guided(LineEnv(time_limit=limit), guide_fraction=0.5)
-    greedy: list[bool] = []
-    model.learn(400, callback=lambda local, _: greedy.append(bool(exploration_of(local["self"]).greedy()[0])) is None)
-    assert any(greedy[200:]) == (limit == 20)
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ class KnowsNothing(ActionInference):
 def make(wrap: Callable[[LineEnv], Any] = lambda env: env, imitate_guide: bool = False, **arguments: Any) -> Any:
     """Make a model whose expert goes right, and whose guide goes left."""
     env = DummyVecEnv([lambda: wrap(LineEnv())] * 3)
-    algorithm = with_habits(DIIQN, exploration_fraction=0.5, greedy_fraction=0.0, imitate_guide=imitate_guide)
+    algorithm = with_habits(DIIQN, exploration_fraction=0.5, imitate_guide=imitate_guide)
     fixed = {**BASE, "buffer_size": 50, "expert_data": right_walks(), "guide": Left, "exploration_final_eps": 1.0}
     return algorithm("MlpPolicy", env, **{**fixed, **arguments})
 

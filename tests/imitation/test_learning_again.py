@@ -12,7 +12,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from sb3_diiqn import DIIQN
 from sb3_diiqn.exploration import ComparedReturns, GuideEpisodes
-from tests.helpers import LineEnv, right_walks, with_habits
+from tests.helpers import LineEnv, right_walks
 from tests.imitation.line_models import exploration_of
 
 
@@ -32,9 +32,7 @@ class Noting(ComparedReturns):
 def make(learning_starts: int) -> tuple[DIIQN, Noting, Monitor[Any, Any]]:
     env = Monitor(LineEnv())
     fixed: dict[str, Any] = {"train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu"}
-    # nowhere greedily, so that all episodes are compared
-    algorithm = with_habits(DIIQN, greedy_fraction=0.0)
-    model = algorithm("MlpPolicy", env, expert_data=right_walks(), learning_starts=learning_starts, **fixed)
+    model = DIIQN("MlpPolicy", env, expert_data=right_walks(), learning_starts=learning_starts, **fixed)
     returns = Noting()
     episodes_of(model).returns = returns
     return model, returns, env
@@ -85,10 +83,9 @@ def test_after_a_reset_it_is_drawn_anew_who_plays() -> None:
     model, _, _ = make(learning_starts=0)
     model.learn(1000, callback=StopAt(3))
     episodes = episodes_of(model)
-    episodes.guides[:] = episodes.greedy[:] = True
+    episodes.guides[:] = True
     model._setup_learn(10)
     assert not episodes.guides.any()
-    assert not episodes.greedy.any()
     np.testing.assert_array_equal(exploration_of(model)._episode_start, [True])
 
 

@@ -63,7 +63,7 @@ def test_a_missing_file_that_is_passed_when_loading_is_refused(tmp_path: Path, d
         (PAPER, {"guide": "both", "inference": "auto", "imitation_coef": 2.0}),
         ({}, {"inference": "nearest", "guide": "matching"}),
         ({"inference": "nearest"}, {"inference": "auto"}),
-        ({"expert_rewards": "agent", "margin": 0.5}, {"expert_rewards": "none"}),
+        ({"expert_rewards": "inferred", "margin": 0.5}, {"expert_rewards": "none"}),
         ({"matching_kwargs": {"n_neighbors": 3}}, {"matching_kwargs": {"usefulness_beta": 2.0}}),
     ],
     ids=str,

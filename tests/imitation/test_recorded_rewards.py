@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 import sb3_diiqn
 from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
 from sb3_diiqn.common.batch import Transitions
+from sb3_diiqn.imitation.sampling import ExpertSampler
 from sb3_diiqn.losses import ExpertTD
 from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, Unpaid, walk
 from tests.imitation.line_models import BASE, PLAIN, learner_of, make
@@ -42,7 +43,7 @@ def test_values_follow_the_recorded_rewards(look: str, inference: str) -> None:
     settings = {**BASE, **learning, "buffer_size": 200, "learning_rate": 0.005, "inference": inference, "seed": 0}
     # nothing of the expert's is a match, so that the published loss has nothing to learn from
     for rewards, known in (("none", False), ("recorded", True)):
-        model = PLAIN(policy, env, expert_data=paid_walks(look), **settings, expert_rewards=rewards)
+        model = PLAIN(policy, env, expert_data=paid_walks(look), **{**settings, "expert_rewards": rewards})
         published = model.knowledge.usable
         model.knowledge.usable = lambda indices: np.zeros(len(indices), dtype=bool)
         model.learn(600)
@@ -102,18 +103,22 @@ def test_it_is_learned_to_the_end_of_the_training() -> None:
         assert any(term.wants_samples(0.1) for term in learner_of(model).losses) == wanted
 
 
-@pytest.mark.parametrize("rewards", ["none", "agent"])
-def test_without_recorded_rewards_there_is_no_such_loss(rewards: str) -> None:
-    model = make(expert_data=paid_walks(), expert_rewards=rewards, imitation_coef=1.0)
+def test_without_rewards_there_is_no_such_loss() -> None:
+    model = make(expert_data=paid_walks(), expert_rewards="none", imitation_coef=1.0)
     assert not any(isinstance(term, ExpertTD) for term in learner_of(model).losses)
-    assert not learner_of(model).sampler.outcomes
+    assert learner_of(model).sampler.reward_source is None
 
 
 def test_rewards_are_normalised_as_the_agents_are() -> None:
     env = VecNormalize(DummyVecEnv([LineEnv]))
     model = PLAIN("MlpPolicy", env, expert_data=paid_walks(), **{**BASE, **RECORDED}).learn(100)
-    rewards, _ = model.replay_buffer.recorded_outcomes(np.arange(LENGTH - 1), env)
-    np.testing.assert_allclose(rewards[:, 0], env.normalize_reward(np.array([0, 0, 0, 0, 5.0])), rtol=1e-6)
+    learner = learner_of(model)
+    # the learner's own has some waiting, from before the last statistics
+    sampler = ExpertSampler(learner.host, learner.inference, np.random.default_rng(0), learner.reward_source)
+    samples, transitions = sampler.sample()
+    assert isinstance(transitions, Transitions)
+    recorded = np.array([0, 0, 0, 0, 5.0])[samples.indices % (LENGTH - 1)]
+    np.testing.assert_allclose(transitions.rewards[:, 0], env.normalize_reward(recorded), rtol=1e-6)
 
 
 def test_where_a_bridge_takes_the_place_of_a_transition_it_is_left_out() -> None:

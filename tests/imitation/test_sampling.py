@@ -11,6 +11,7 @@ import torch as th
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.common.batch import Transitions
 from sb3_diiqn.imitation.action_inference import ActionInference, ExpertRows
+from sb3_diiqn.imitation.expert_rewards import RecordedRewards
 from sb3_diiqn.imitation.sampling import ExpertSampler
 from tests.helpers import LENGTH, right_walks, walk
 from tests.imitation.line_models import INVERSE, learner_of, make
@@ -22,7 +23,7 @@ def test_estimates_are_made_for_many_updates_at_once(look: str, monkeypatch: pyt
     monkeypatch.setattr(ExpertSampler, "batch_size", 5)
     learner = learner_of(make(look, **INVERSE).learn(200))
     generator = np.random.default_rng(7)
-    sampler = ExpertSampler(learner.host, learner.inference, generator, outcomes=False)
+    sampler = ExpertSampler(learner.host, learner.inference, generator)
     n = sampler.updates_at_once
     drawn = [sampler.sample() for _ in range(n)]
     indices = np.random.default_rng(7).integers(len(right_walks(look)), size=5 * n)
@@ -66,7 +67,7 @@ def test_with_their_outcomes_each_has_one_of_the_plausible_actions() -> None:
     rewards = np.array([0.0, 1.0, 2.0, 3.0, 5.0])
     paid = ExpertObservations.from_trajectories([walk(range(LENGTH))] * 2, terminated=[True, False], rewards=[rewards] * 2)
     host = learner_of(make(expert_data=paid, expert_rewards="recorded", gamma=0.7)).host
-    sampler = ExpertSampler(host, OneOfTwo(), np.random.default_rng(0), outcomes=True)
+    sampler = ExpertSampler(host, OneOfTwo(), np.random.default_rng(0), RecordedRewards(paid))
     actions = []
     for _ in range(64):
         samples, transitions = sampler.sample()

@@ -107,15 +107,15 @@ def test_arguments_are_kept(tmp_path: Path) -> None:
         "guide_fraction": 0.25,
         "imitation_coef": 0.5,
         "margin": 0.7,
-        "expert_rewards": "agent",
+        "expert_rewards": "inferred",
         "matching_kwargs": matching,
     }
     loaded = DIIQN.load(saved(make(right_walks(), **arguments), tmp_path), env=env(), expert_data=right_walks())
     assert {name: getattr(loaded, name) for name in arguments} == arguments
     assert vars(loaded.knowledge.settings) == matching
-    assert loaded.replay_buffer.expert_rewards == "agent"
+    assert loaded.replay_buffer.expert_rewards == "inferred"
     learner = learner_of(loaded)
-    assert type(learner.inference) is NearestInference and learner.losses[1].margin.margin == 0.7  # type: ignore[attr-defined]
+    assert type(learner.inference) is NearestInference and learner.losses[2].margin.margin == 0.7  # type: ignore[attr-defined]
     assert exploration_of(loaded).episodes.fraction == 0.25  # type: ignore[union-attr]
 
 
@@ -335,9 +335,9 @@ def test_saving_the_buffer_leaves_it_as_it_is(tmp_path: Path) -> None:
 
 def test_a_loaded_buffer_has_the_models_own_parameters(tmp_path: Path) -> None:
     make(right_walks()).learn(40).save_replay_buffer(tmp_path / "buffer")
-    model = make(right_walks(), expert_rewards="agent", matching_kwargs={"max_training_count": 9})
+    model = make(right_walks(), expert_rewards="inferred", matching_kwargs={"max_training_count": 9})
     model.load_replay_buffer(tmp_path / "buffer")
-    assert model.replay_buffer.expert_rewards == "agent"
+    assert model.replay_buffer.expert_rewards == "inferred"
     assert model.knowledge.settings.max_training_count == 9
 
 

@@ -41,7 +41,7 @@ def make(look: str = "vector", algorithm: type[DIIQN] = DIIQN, **settings: Any) 
 
 @pytest.mark.slow
 def test_the_default_says_what_its_parts_do() -> None:
-    model = make().learn(300)
+    model = make().learn(400)
     statistics = model.expert_statistics()
     assert statistics.keys() >= OF_NETWORKS | OF_IMITATION | OF_GUIDE
     for name in statistics.keys() - {"guide_return", "compared_return", "own_return"}:

@@ -10,11 +10,11 @@ import torch as th
 from sb3_diiqn.common.batch import Batch, Matches, Samples, TDOutput, Transitions, make_batch
 
 
-def transitions(actions: list[int]) -> Transitions:
-    """Transitions of which only the actions matter."""
+def transitions(actions: list[int], paid: float | list[float] = 0.0) -> Transitions:
+    """Transitions of which only the actions and the rewards matter."""
     n = len(actions)
-    observations, column = th.rand(n, 2), th.zeros(n, 1)
-    return Transitions(observations, th.tensor(actions, dtype=th.int64).reshape(n, 1), observations, column, column, column)
+    observations, column, rewards = th.rand(n, 2), th.zeros(n, 1), th.tensor(paid).expand(n).reshape(n, 1)
+    return Transitions(observations, th.tensor(actions, dtype=th.int64).reshape(n, 1), observations, column, rewards, column)
 
 
 def batch(
@@ -23,6 +23,7 @@ def batch(
     samples: Samples | None = None,
     sampled: list[int] | None = None,
     guided: list[bool] | None = None,
+    paid: list[float] | None = None,
 ) -> Batch:
     """
     Make a batch.
@@ -32,15 +33,16 @@ def batch(
     :param samples: what is known of the sampled expert transitions
     :param sampled: their actions, None if outcomes are not known
     :param guided: which of the agent's actions were the guide's
+    :param paid: the agent's rewards; all others are 77
     """
     found = matched or {}
     rows, indices = np.array([*found], dtype=int), np.array([index for index, _ in found.values()], dtype=int)
     drawn: Any = None if samples is None else th.rand(len(samples.indices), 2)
     if sampled is not None:
-        drawn = transitions(sampled)
+        drawn = transitions(sampled, 77.0)
     return make_batch(
-        transitions(agent),
-        transitions([action for _, action in found.values()]),
+        transitions(agent, [0.0] * len(agent) if paid is None else paid),
+        transitions([action for _, action in found.values()], 77.0),
         Matches(rows, indices),
         th.tensor([False] * len(agent) if guided is None else guided),
         samples,
@@ -62,7 +64,13 @@ def output(of: Batch, q_values: list[list[float]], losses: list[float], errors: 
     return TDOutput(th.tensor(q_values, requires_grad=True), th.tensor(losses, requires_grad=True), th.tensor(known))
 
 
-def known(plausible: list[list[bool]], certainty: list[float], indices: list[int] | None = None) -> Samples:
+def known(
+    plausible: list[list[bool]],
+    certainty: list[float],
+    indices: list[int] | None = None,
+    outcome_certainty: list[float] | None = None,
+) -> Samples:
     """What is known of sampled expert transitions."""
     numbers = np.arange(len(certainty)) if indices is None else np.array(indices)
-    return Samples(numbers, th.tensor(plausible), th.tensor(certainty))
+    of_outcomes = [1.0] * len(certainty) if outcome_certainty is None else outcome_certainty
+    return Samples(numbers, th.tensor(plausible), th.tensor(certainty), th.tensor(of_outcomes))

@@ -40,22 +40,22 @@ def test_where_all_actions_are_plausible_nothing_is_learned() -> None:
     assert q_values.grad.tolist() == [[0.0, 0.0]]
 
 
-def test_a_scaled_margin_follows_the_errors() -> None:
+def test_a_scaled_margin_follows_the_rewards() -> None:
     margin = ScaledMargin()
     assert (margin.margin, margin.scale) == (0.0, 0.0)
-    margin.note(th.tensor([0.1, 0.3]))
-    assert margin.margin == margin.scale == pytest.approx(2 * 0.2)
-    margin.note(th.tensor([1.2]))
-    assert margin.margin == pytest.approx(2 * (0.99 * 0.2 + 0.01 * 1.2))
+    margin.note(th.tensor([[0.1], [-0.3]]))
+    assert margin.margin == margin.scale == pytest.approx(2 * 0.05**0.5)
+    margin.note(th.tensor([[1.2]]))
+    assert margin.margin == pytest.approx(2 * (0.99 * 0.05 + 0.01 * 1.44) ** 0.5)
     for _ in range(1000):
-        margin.note(th.tensor([5.0, 5.0]))
+        margin.note(th.tensor([[5.0], [-5.0]]))
     assert margin.margin == pytest.approx(10.0, rel=1e-3)
     assert margin.scale == 1.0, "the gradient of the temporal-difference loss grows no further, either"
 
 
 def test_a_fixed_margin_stays() -> None:
     margin = make_margin(0.8)
-    margin.note(th.tensor([5.0]))
+    margin.note(th.tensor([[5.0]]))
     assert (margin.margin, margin.scale) == (0.8, 1.0)
     assert isinstance(make_margin("auto"), ScaledMargin)
 
@@ -83,10 +83,10 @@ def test_only_the_values_of_the_samples_get_a_gradient() -> None:
     assert of_losses is None
 
 
-def test_a_scaled_margin_is_twice_the_mean_error_of_the_agent_and_so_is_the_weight() -> None:
-    """The errors of matched expert transitions do not count."""
-    of = batch([0, 0], {1: (0, 0)}, known([[True, False]], [0.5]))
-    td = output(of, [[9.0, 9.0]] * 3 + [[1.0, 2.0]], [0.0] * 3, errors=[0.1, 0.3, 77.0])
+def test_a_scaled_margin_is_twice_what_the_agent_is_paid_and_so_is_the_weight() -> None:
+    """The rewards of matched expert transitions do not count."""
+    of = batch([0, 0], {1: (0, 0)}, known([[True, False]], [0.5]), paid=[0.2, -0.2])
+    td = output(of, [[9.0, 9.0]] * 3 + [[1.0, 2.0]], [0.0] * 3)
     loss = ImitateExpert(FadingWeight(3.0), make_margin("auto"))(of, td, 1.0)
     assert float(loss.detach()) == pytest.approx(0.4 * 3.0 * 0.5 * (1.0 + 0.4))
 
@@ -117,7 +117,7 @@ def test_once_it_counts_for_nothing_it_is_nothing() -> None:
 
 def test_both_share_a_scaled_margin() -> None:
     weight, margin = FadingWeight(3.0), make_margin("auto")
-    of = batch([0, 0], samples=known([[True, True]], [0.0]), guided=[True, False])
-    td = output(of, [[1.0, 2.0]] * 3, [0.0] * 2, errors=[0.1, 0.3])
+    of = batch([0, 0], samples=known([[True, True]], [0.0]), guided=[True, False], paid=[0.2, -0.2])
+    td = output(of, [[1.0, 2.0]] * 3, [0.0] * 2)
     assert float(ImitateExpert(weight, margin)(of, td, 1.0).detach()) == 0, "all actions are plausible"
     assert float(ImitateGuide(weight, margin)(of, td, 1.0).detach()) == pytest.approx(0.4 * 3.0 * (1.0 + 0.4) / 2)
