@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
 BASELINE = "dqn"
-PAPER = {"inference": "nearest", "guide": "none", "imitation_coef": 0.0}
+PAPER = {"inference": "nearest", "guide": "none", "imitation_coef": 0.0, "expert_rewards": "none"}
 """What ``sb3_diiqn.PAPER`` has, without the seconds that importing it takes; a test compares the two."""
 
 
@@ -63,9 +63,13 @@ ALGORITHMS: dict[str, Algorithm] = {
     "labelled-replay": Algorithm("sb3_diiqn.baselines:LabelledReplayDQN", uses_expert=True),
     "jsrl": Algorithm("sb3_diiqn.baselines:JSRL", uses_expert=True),
     "oril": Algorithm("sb3_diiqn.baselines:ORIL", uses_expert=True),
-    "dqn-greedy-episodes": Algorithm("benchmarks.greedy_episodes:GreedyEpisodesDQN", uses_expert=False),
     "gaifo": Algorithm("sb3_diiqn.baselines:GAIfO", uses_expert=True, shares_settings=False, requires="imitation"),
 }
+RETIRED: dict[str, Algorithm] = {
+    "dqn-greedy-episodes": Algorithm("benchmarks.greedy_episodes:GreedyEpisodesDQN", uses_expert=False),
+    "benchmarks.variants:Exploring": Algorithm("benchmarks.variants:Exploring", uses_expert=True),
+}
+"""What is gone, and what committed results still name: they can be read, and never be made again."""
 
 
 def find_algorithm(name: str) -> Algorithm:
@@ -76,8 +80,8 @@ def find_algorithm(name: str) -> Algorithm:
         from an expert if its constructor has an argument ``expert_data``
     :raises ConfigurationError: if there is none
     """
-    if name in ALGORITHMS:
-        return ALGORITHMS[name]
+    if name in ALGORITHMS or name in RETIRED:
+        return (ALGORITHMS | RETIRED)[name]
     if ":" not in name:
         raise ConfigurationError(
             f"There is no algorithm {name!r}: expected one of {', '.join(ALGORITHMS)}, or 'module:Class'."

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sb3_diiqn import DIIQN
-from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY
-
-
-class Exploring(DIIQN):
-    """DIIQN that explores in all of its own episodes: those in which it does not return more by themselves."""
-
-    where_states_vary = replace(WHERE_STATES_VARY, greedy_fraction=0.0)
+from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT
 
 
 class Matching(DIIQN):

@@ -10,7 +10,7 @@ from benchmarks.algorithms import find_algorithm
 from benchmarks.gate import TASKS, n_distinct, verdict
 from benchmarks.statistics import Estimate
 from benchmarks.suite import load_suite
-from benchmarks.variants import Exploring, Matching
+from benchmarks.variants import Matching
 from sb3_diiqn import DIIQN
 from sb3_diiqn.exploration import FirstCertain, MatchingGuide
 from tests.helpers import LineEnv, right_walks
@@ -19,22 +19,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_variant_is_found_by_its_path() -> None:
-    found = find_algorithm("benchmarks.variants:Exploring")
-    assert found.load() is Exploring
+    found = find_algorithm("benchmarks.variants:Matching")
+    assert found.load() is Matching
     assert found.uses_expert
 
 
-@pytest.mark.parametrize(
-    ("variant", "greedy", "guide"),
-    [(DIIQN, 0.5, FirstCertain), (Exploring, 0.0, FirstCertain), (Matching, 0.0, MatchingGuide)],
-)
+@pytest.mark.parametrize(("variant", "guide"), [(DIIQN, FirstCertain), (Matching, MatchingGuide)])
 def test_variants_differ_in_their_habits_where_states_vary(
-    variant: type[DIIQN], greedy: float, guide: type, monkeypatch: pytest.MonkeyPatch
+    variant: type[DIIQN], guide: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sb3_diiqn.imitation.host.states_repeat", lambda expert: False)
     learner = variant("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu").learner
-    assert learner is not None and learner.exploration is not None and learner.exploration.episodes is not None
-    assert learner.exploration.episodes.greedy_fraction == greedy
+    assert learner is not None and learner.exploration is not None
     assert isinstance(learner.exploration.guide, guide)
 
 
