@@ -46,6 +46,8 @@ class Samples(NamedTuple):
     """Which actions the expert may have taken, shape (k, n_actions), bool."""
     certainty: th.Tensor
     """That it was one of them, beyond chance, in [0, 1], shape (k,)."""
+    outcome_certainty: th.Tensor
+    """That reward and end of the episode are those that the agent would see, in [0, 1], shape (k,)."""
 
 
 class Batch(NamedTuple):

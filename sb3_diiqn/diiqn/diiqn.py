@@ -50,10 +50,12 @@ class DIIQN(ImplicitImitation, DQN):
     :param imitation_coef: weight of that loss at the beginning; 0 as in the paper. It falls linearly to 0 over half of the
         training, sooner where guide episodes return less than the agent's own, and later where they clearly return more
     :param margin: by how much the expert's action is to be valued above the others, in units of the reward; or ``"auto"``:
-        twice the mean temporal-difference error, which also scales the weight, so that the unit of the reward does not matter
-    :param expert_rewards: ``"none"``: expert transitions have the reward that the agent saw on the transition from which their
-        action was inferred; ``"recorded"``: those in the expert data, of which values are then learned everywhere;
-        ``"agent"``: the reward that the agent saw where the expert's transition matched, the paper's tuple read literally
+        twice the mean temporal-difference error, or the standard deviation of the agent's rewards if that is larger; it also
+        scales the weight, so that the unit of the reward does not matter
+    :param expert_rewards: ``"inferred"``: a network learns from the agent's transitions what the expert's would have paid, and
+        values are learned from all of them, each weighted by how certain that is; ``"recorded"``: the same with the rewards in
+        the expert data; ``"none"``: as in the paper, from those alone that match, with the reward that the agent saw.
+        ``"auto"``: none where the expert's states repeat, and matches know the reward, else inferred
     :param matching_kwargs: how states are compared and matches trusted, the fields of
         :class:`~sb3_diiqn.inference.InferenceSettings`: ``similarity_metric`` ("auto"), ``similarity_threshold`` (0.97, tau of
         the paper), ``n_neighbors`` (5, k), ``usefulness_beta`` (1, beta), ``max_training_count`` (150 000, c_max), and
@@ -98,7 +100,7 @@ class DIIQN(ImplicitImitation, DQN):
         imitation_loss: ImitationLoss = "large_margin",
         imitation_coef: float = 1.0,
         margin: Margin = "auto",
-        expert_rewards: ExpertRewards = "none",
+        expert_rewards: ExpertRewards = "auto",
         matching_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(

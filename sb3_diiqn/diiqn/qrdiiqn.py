@@ -48,7 +48,7 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         imitation_loss: ImitationLoss = "large_margin",
         imitation_coef: float = 1.0,
         margin: Margin = "auto",
-        expert_rewards: ExpertRewards = "none",
+        expert_rewards: ExpertRewards = "auto",
         matching_kwargs: Mapping[str, Any] | None = None,
         _init_setup_model: bool = True,
         **kwargs: Any,

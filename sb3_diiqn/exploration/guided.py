@@ -102,27 +102,18 @@ class GuidedExploration:
         """Tell in which environments the guide plays the episode, shape (n_envs,), bool."""
         return np.zeros_like(self._guided) if self.episodes is None else self.episodes.guides
 
-    def greedy(self) -> np.ndarray:
-        """Tell in which environments the agent is to act greedily, shape (n_envs,), bool."""
-        return np.zeros_like(self._guided) if self.episodes is None else self.episodes.greedy
-
-    def note_step(
-        self, rewards: np.ndarray, dones: np.ndarray, has_learned: bool = True, cut: np.ndarray | None = None
-    ) -> None:
+    def note_step(self, rewards: np.ndarray, dones: np.ndarray, has_learned: bool = True) -> None:
         """
         Note what came of a step; where an episode ended, the next stretches, and who plays, are drawn anew.
 
         :param rewards: rewards, not normalised, shape (n_envs,)
         :param dones: whether each environment's episode ended or was cut, shape (n_envs,)
         :param has_learned: whether learning has begun; before, episodes say nothing about guide and agent
-        :param cut: whether each episode was cut by a time limit, shape (n_envs,), bool; None for none
         """
         self._episode_start = np.asarray(dones, dtype=bool)
-        self._statistics.note_step(
-            self.has_chosen, self._guided, self.guides(), self.greedy(), rewards, self._episode_start, has_learned
-        )
+        self._statistics.note_step(self.has_chosen, self._guided, self.guides(), rewards, self._episode_start, has_learned)
         if self.episodes is not None:
-            self.episodes.note(rewards, self._episode_start, has_learned, cut)
+            self.episodes.note(rewards, self._episode_start, has_learned)
 
     def statistics(self) -> dict[str, float]:
         """
@@ -144,7 +135,7 @@ class GuidedExploration:
         goes_on |= self._guided & self.guide.committed()
         guided = np.where(self._episode_start, drawn < rate, goes_on)
         if self.episodes is not None:
-            guided = (guided | self.episodes.guides) & ~self.episodes.greedy
+            guided |= self.episodes.guides
         self.guide.release(~(self._guided & guided) | self._episode_start)
         self._guided = guided
         self._episode_start = np.zeros_like(guided)

@@ -16,23 +16,23 @@ class ComparedReturns:
 
     Guide and agent both learn, so that what lies further back says nothing about them any more: it is forgotten also where no
     newer ones of a kind have come in, and a guide that had a bad beginning is given another try. As long as all episodes ever
-    noted return the same, as in a task that nobody has solved yet, nothing is known; later it means that the two are equals.
+    noted return the same, as in a task that nobody has solved yet, nothing is known, and the guide has the benefit of the
+    doubt, less and less with each of its episodes that shows nothing; later it means that the two are equals.
 
     :param window: how many episodes of each are compared
     :param memory: how many episodes, of both together, are remembered
     """
 
-    #: of so many of the agent's latest own episodes is known whether a time limit cut them
-    n_cut = 15
     #: The guide is taken to be the better one as long as fewer episodes than this are known of either.
     fewest = 5
+    #: after so many guide episodes that showed nothing, half of the benefit of the doubt is left
+    patience = 50
 
     def __init__(self, window: int = 15, memory: int = 500) -> None:
         self._window = window
         self._episodes: deque[tuple[bool, float]] = deque(maxlen=memory)
-        #: of the latest of the agent's own episodes, whether a time limit cut them
-        self.own_were_cut: deque[bool] = deque(maxlen=self.n_cut)
         self._have_differed = False
+        self._n_by_guide = 0
         self._guide_is_better: float | None = None
 
     def note(self, by_guide: bool, episode_return: float) -> None:
@@ -43,6 +43,7 @@ class ComparedReturns:
         :param episode_return: sum of its rewards
         """
         self._episodes.append((by_guide, episode_return))
+        self._n_by_guide += by_guide
         self._have_differed = self._have_differed or episode_return != self._episodes[0][1]
         self._guide_is_better = self._compare()
 
@@ -56,12 +57,15 @@ class ComparedReturns:
 
     def guide_is_better(self) -> float:
         """
-        Tell how probable it is that guide episodes return more in the mean; 1 as long as nothing is known.
+        Tell how probable it is that guide episodes return more in the mean; 1 as long as nothing is known, or from there
+        towards 0.5 as long as all episodes ever noted return the same.
 
         The difference of the two means is taken to be normally distributed around the one that was seen, with the sum of their
         squared standard errors as its variance.
         """
-        return 1.0 if self._guide_is_better is None else self._guide_is_better
+        if self._guide_is_better is not None:
+            return self._guide_is_better
+        return 1.0 if self._have_differed else 0.5 + 0.5 * self.patience / (self.patience + self._n_by_guide)
 
     def guide_is_clearly_better(self) -> float:
         """Tell how clearly the guide is better, in [0, 1]: 0 where it is an equal or worse, 1 where there is no doubt."""
@@ -104,41 +108,26 @@ class GuideEpisodes:
     have the episodes of its own that it learns most from. A guide that is an equal or worse, such as the clone of a bad
     expert, has nothing left to play but a few episodes, which find out whether it has become better.
 
-    In some of its own episodes the agent may act greedily, and the guide is compared with these alone. Exploring costs return,
-    and a guide that does not explore would look better than an agent that has passed it; and where exploring ends episodes
-    early, greedy ones show the agent what comes later. Where a time limit cuts them, exploring has not, and an agent that
-    stands still, or hovers, until its time is up sees nothing new in greedy ones: as long as more than a tenth of its latest
-    own episodes were cut, it explores in all of them, and all are compared.
-
     :param fraction: fraction of the episodes that a clearly better guide plays at the beginning, in [0, 1)
     :param returns: what is known of the episodes until now
     :param n_envs: number of environments
     :param seed: seed of the draws
-    :param greedy_fraction: fraction of the agent's own episodes in which it acts greedily, in [0, 1); 0 compares all of its
-        own
     """
 
     #: lower bound of how clearly the guide is better, so that a few of its episodes find out whether it has become so
     least = 0.05
-    #: where a larger fraction of the agent's latest own episodes was cut, the agent does not act greedily
-    largest_cut_fraction = 0.1
 
-    def __init__(
-        self, fraction: float, returns: ComparedReturns, n_envs: int, seed: Seed = None, greedy_fraction: float = 0.0
-    ) -> None:
+    def __init__(self, fraction: float, returns: ComparedReturns, n_envs: int, seed: Seed = None) -> None:
         self.fraction = fraction
-        self.greedy_fraction = greedy_fraction
         self.returns = returns
         #: which environments are in an episode that the guide plays, shape (n_envs,), bool
         self.guides = np.zeros(n_envs, dtype=bool)
-        #: which environments are in an episode in which the agent acts greedily, shape (n_envs,), bool
-        self.greedy = np.zeros(n_envs, dtype=bool)
         self._return = np.zeros(n_envs)
         self._generator = np.random.default_rng(seed)
 
     def restart(self) -> None:
         """Forget the episodes that are under way: the environments are reset, and nobody knows what would have come of it."""
-        self.guides[:] = self.greedy[:] = False
+        self.guides[:] = False
         self._return[:] = 0.0
 
     def begin(self, starts: np.ndarray, progress_remaining: float) -> None:
@@ -152,36 +141,16 @@ class GuideEpisodes:
             return
         rate = self.fraction * progress_remaining * max(self.returns.guide_is_clearly_better(), self.least)
         self.guides = np.where(starts, self._generator.random(len(starts)) < rate, self.guides)
-        if self.greedy_fraction > 0:
-            self.greedy = np.where(starts, ~self.guides & self._draw_greedy(), self.greedy)
 
-    def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool, cut: np.ndarray | None = None) -> None:
+    def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:
         """
         Note a step of each environment.
 
         :param rewards: rewards, not normalised, shape (n_envs,)
         :param dones: whether each episode ended or was cut, shape (n_envs,)
         :param count: whether episodes that end count; not before the guide has learned something
-        :param cut: whether each episode was cut by a time limit, shape (n_envs,), bool; None for none
         """
         self._return += rewards
-        for environment in np.flatnonzero(dones):
-            if count:
-                self._note_episode(int(environment), cut is not None and bool(cut[environment]))
+        for environment in np.flatnonzero(dones) if count else ():
+            self.returns.note(bool(self.guides[environment]), float(self._return[environment]))
         self._return[dones] = 0.0
-
-    def _note_episode(self, environment: int, cut: bool) -> None:
-        by_guide = bool(self.guides[environment])
-        if not by_guide:
-            self.returns.own_were_cut.append(cut)
-        if by_guide or self.greedy[environment] or self.greedy_fraction == 0 or self._are_cut():
-            self.returns.note(by_guide, float(self._return[environment]))
-
-    def _are_cut(self) -> bool:
-        """Tell whether the agent's own episodes are cut by a time limit of late; not as long as few are known."""
-        known = len(self.returns.own_were_cut)
-        return known >= self.returns.fewest and sum(self.returns.own_were_cut) > self.largest_cut_fraction * known
-
-    def _draw_greedy(self) -> np.ndarray:
-        """Draw where the agent would act greedily, shape (n_envs,), bool; nowhere while its episodes are cut."""
-        return (self._generator.random(len(self.guides)) < self.greedy_fraction) & (not self._are_cut())

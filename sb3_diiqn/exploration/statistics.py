@@ -36,7 +36,6 @@ class GuidanceStatistics:
         chosen: np.ndarray,
         guided: np.ndarray,
         guides: np.ndarray,
-        greedy: np.ndarray,
         rewards: np.ndarray,
         dones: np.ndarray,
         count: bool,
@@ -47,7 +46,6 @@ class GuidanceStatistics:
         :param chosen: whether the action was the guide's
         :param guided: whether the step was in a guided stretch, be the guide's action known or not
         :param guides: whether the guide plays the episode
-        :param greedy: whether the agent acts greedily in the episode
         :param rewards: rewards, not normalised
         :param dones: whether the episode ended or was cut
         :param count: whether episodes that end count; not before learning has begun
@@ -55,7 +53,7 @@ class GuidanceStatistics:
         self._means.add("guided_steps", float(chosen.sum()), len(chosen))
         self._return += rewards
         self._guides |= guides
-        self._alone &= ~(guided | guides | greedy)
+        self._alone &= ~(guided | guides)
         if count and dones.any():
             self._means.add("guide_episodes", float(self._guides[dones].sum()), int(dones.sum()))
             self._own.extend(self._return[dones & self._alone])
@@ -66,8 +64,8 @@ class GuidanceStatistics:
         Return the fractions since the last time, and the mean return of the agent's latest own episodes.
 
         :return: ``guided_steps``, fraction of the steps with an action of the guide; ``guide_episodes``, fraction of the
-            episodes that the guide played; ``own_return``, mean return of episodes without a guided step
-            in which the agent explored; only what there was
+            episodes that the guide played; ``own_return``, mean return of episodes without a guided step;
+            only what there was
         """
         own = {"own_return": float(np.mean(self._own))} if self._own else {}
         return self._means.take() | own

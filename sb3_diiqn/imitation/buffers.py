@@ -18,7 +18,7 @@ from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.inference import NO_MATCH, AgentTransitions, ExpertKnowledge
 
-ExpertRewards = Literal["none", "recorded", "agent"]
+ExpertRewards = Literal["auto", "inferred", "recorded", "none"]
 
 if TYPE_CHECKING:
     from stable_baselines3.common.buffers import ReplayBuffer as _Buffer
@@ -87,9 +87,8 @@ class ExpertMatchingMixin(_Buffer):
     the action looked up when a batch is drawn is the newest inference.
 
     :param knowledge: expert data and what has been learned about it
-    :param expert_rewards: reward of an expert transition: ``"none"``, what the agent itself got on the transition from which
-        the action was inferred; ``"recorded"``, what the expert data have; or ``"agent"``, what the agent got on
-        the transition that the expert's was matched with (the paper's tuple has this one reward)
+    :param expert_rewards: ``"recorded"``: a matched expert transition has the reward in the expert data; else the one that the
+        agent itself got on the transition from which the action was inferred
     """
 
     # a long rollout is matched in portions, which bounds the memory for comparing
@@ -192,6 +191,19 @@ class ExpertMatchingMixin(_Buffer):
         actions = self.to_torch(self.actions[steps, envs]).long()
         return drawn(self.observations), actions, drawn(self.next_observations)
 
+    def drawn_outcomes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return rewards of the last drawn transitions as single steps, not normalised, and which ended, each shape (n,)."""
+        return self.outcomes_of(*self._drawn)
+
+    def outcomes_of(self, steps: np.ndarray, envs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return rewards of stored transitions, not normalised, and whether they ended an episode, each shape (n,).
+
+        :param steps: where they are stored, shape (n,)
+        :param envs: of which environments they are, shape (n,)
+        """
+        return self.rewards[steps, envs], self.dones[steps, envs] * (1 - self.timeouts[steps, envs])
+
     def drawn_guided(self) -> th.Tensor:
         """Tell which actions of the last drawn transitions were the guide's, shape (n,), bool."""
         return self.to_torch(self.guided[self._drawn])
@@ -208,15 +220,16 @@ class ExpertMatchingMixin(_Buffer):
         expert = self.knowledge.expert
         return self._to_tensors(expert.current(indices), env), self._to_tensors(expert.next(indices), env)
 
-    def recorded_outcomes(self, indices: np.ndarray, env: VecNormalize | None = None) -> tuple[th.Tensor, th.Tensor]:
+    def outcomes(self, indices: np.ndarray, rewards: np.ndarray, env: VecNormalize | None) -> tuple[th.Tensor, th.Tensor]:
         """
-        Return the recorded rewards of expert transitions, and whether they really ended an episode.
+        Return rewards of expert transitions as the networks have them, and whether they really ended an episode.
 
         :param indices: expert transitions, shape (n,)
+        :param rewards: not normalised, shape (n,)
         :param env: to normalise rewards
         :return: both of shape (n, 1)
         """
-        rewards, dones = self._recorded(indices)
+        dones = self.knowledge.expert.terminals[indices].astype(np.float32)
         return self._column(self._normalize_reward(rewards, env)), self._column(dones)
 
     def matched_share(self) -> float:
@@ -241,11 +254,12 @@ class ExpertMatchingMixin(_Buffer):
         indices = indices[rows]
         expert = self.knowledge.transitions(indices)
         rewards, dones = expert.rewards, expert.terminals
-        if self.expert_rewards != "none":
-            instead_rewards, instead_dones = self._other_rewards(indices, steps[rows], envs[rows])
+        if self.expert_rewards == "recorded":
+            recorded: Any = self.knowledge.expert
             # a bridge has its own
             bridged = self.knowledge.bridged(indices)
-            rewards, dones = np.where(bridged, rewards, instead_rewards), np.where(bridged, dones, instead_dones)
+            rewards = np.where(bridged, rewards, recorded.rewards[indices])
+            dones = np.where(bridged, dones, recorded.terminals[indices])
         return ExpertSamples(
             rows,
             indices,
@@ -256,15 +270,6 @@ class ExpertMatchingMixin(_Buffer):
             self._column(self._normalize_reward(rewards, env)),
             self._column(expert.steps),
         )
-
-    def _other_rewards(self, indices: np.ndarray, steps: np.ndarray, envs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if self.expert_rewards == "agent":
-            return self.rewards[steps, envs], self.dones[steps, envs] * (1 - self.timeouts[steps, envs])
-        return self._recorded(indices)
-
-    def _recorded(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        expert: Any = self.knowledge.expert
-        return expert.rewards[indices], expert.terminals[indices].astype(np.float32)
 
     def _match(self, steps: np.ndarray) -> None:
         matches = self.knowledge.observe(self._agent_transitions(steps))

@@ -25,8 +25,8 @@ class ConfidenceCallback(BaseCallback):
     - of the confidence: ``confidence``, mean Phi over batches, 0 where there is no expert sample, so that it is the fraction
       of the learning that goes to the expert; ``usefulness``, ``training``, ``inference``, the parts of Phi, means over
       expert samples
-    - of the networks: see :func:`~sb3_diiqn.imitation.statistics.network_statistics`, and ``inverse_dynamics_loss`` and
-      ``clone_loss``, means since the last log
+    - of the networks: see :func:`~sb3_diiqn.imitation.statistics.network_statistics`, and ``inverse_dynamics_loss``,
+      ``reward_loss`` and ``clone_loss``, means since the last log
     - of the imitation: ``imitation_weight``, that of the margin loss; ``imitation_loss``, mean margin loss before weighting
       since the last log; ``imitation_margin``, the margin in use
     - of the guide: see :meth:`~sb3_diiqn.exploration.statistics.GuidanceStatistics.take` and

@@ -38,7 +38,7 @@ GUIDES = ("matching", "clone", "both", "none")
 LARGE_MARGIN = "large_margin"
 
 #: The published method: ``DIIQN(..., **PAPER)``.
-PAPER: dict[str, Any] = {"inference": "nearest", "guide": "none", "imitation_coef": 0.0}
+PAPER: dict[str, Any] = {"inference": "nearest", "guide": "none", "imitation_coef": 0.0, "expert_rewards": "none"}
 
 #: err_max where a network infers actions, too: then only an equal transition is believed, but for rounding. Of float vectors
 #: the nearest is soon near enough, and of another action or with another reward all the same: a step is small against states.
@@ -52,24 +52,24 @@ class Habits:
 
     :param inference: the default of the argument
     :param guide: the default of the argument
+    :param expert_rewards: the default of the argument
     :param exploration_fraction: fraction of the exploratory steps that are guided
-    :param greedy_fraction: fraction of the agent's own episodes in which it acts greedily
     :param shortest: whether the guide takes the shortest way that it knows, instead of going on step by step
     :param imitate_guide: whether the agent imitates what the guide did in its own transitions, too
     """
 
     inference: str
     guide: str
+    expert_rewards: str
     exploration_fraction: float
-    greedy_fraction: float
     shortest: bool
     imitate_guide: bool
 
 
 #: Where states repeat, what was inferred from a single transition holds, and matching finds the way.
-WHERE_STATES_REPEAT = Habits("nearest", "matching", 0.5, 0.0, shortest=True, imitate_guide=True)
+WHERE_STATES_REPEAT = Habits("nearest", "matching", "none", 0.5, shortest=True, imitate_guide=True)
 #: Elsewhere networks generalise, and a clone of the expert has an answer everywhere.
-WHERE_STATES_VARY = Habits("inverse_dynamics", "both", 0.8, 0.5, shortest=False, imitate_guide=False)
+WHERE_STATES_VARY = Habits("inverse_dynamics", "both", "inferred", 0.8, shortest=False, imitate_guide=False)
 
 #: States repeat where there are at most so many different ones ...
 MOST_REPEATING_STATES = 500
@@ -136,7 +136,7 @@ class ImitationConfig:
         :param habits: what depends on the expert data
         """
         chosen = {name: getattr(self, name) for name in (field.name for field in fields(self))}
-        for name in ("inference", "guide"):
+        for name in ("inference", "guide", "expert_rewards"):
             if chosen[name] == "auto":
                 chosen[name] = getattr(habits, name)
         return ImitationConfig(**chosen)

@@ -248,9 +248,6 @@ class ImplicitImitation(PreparedLearning):
         if exploration is not None:
             remaining = self._current_progress_remaining
             actions = exploration.override(actions, self._current_observations(), rate, remaining)
-            # those that do not explore are greedy already
-            if explores and not warming_up and (greedy := exploration.greedy()).any():
-                actions = np.where(greedy, self._greedy_actions(), actions)
         return actions, actions
 
     def _greedy_actions(self) -> np.ndarray:
@@ -290,10 +287,9 @@ class ImplicitImitation(PreparedLearning):
         exploration = self._exploration
         if exploration is not None:
             replay_buffer.note_guided(exploration.has_chosen)
-            cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
             # in a second training the agent acts at random at first, too
             has_learned = self._n_updates > 0 and self.num_timesteps >= self.learning_starts
-            exploration.note_step(rewards, dones, has_learned=has_learned, cut=cut)
+            exploration.note_step(rewards, dones, has_learned=has_learned)
 
     def _store_as_shown(self, replay_buffer: Any, actions: Any, new_obs: Any, dones: np.ndarray, infos: Any) -> None:
         """Store as the host does, but terminal observations as they were shown: the expert's are exact, too."""

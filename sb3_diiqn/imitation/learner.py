@@ -26,6 +26,7 @@ from sb3_diiqn.imitation.action_inference import ActionInference
 from sb3_diiqn.imitation.buffers import ImitationSamples, to_tensors
 from sb3_diiqn.imitation.config import INFERENCES, Habits, ImitationConfig
 from sb3_diiqn.imitation.context import Context
+from sb3_diiqn.imitation.expert_rewards import make_reward_source
 from sb3_diiqn.imitation.learned_metric import LearnedMetric
 from sb3_diiqn.imitation.sampling import ExpertSampler
 from sb3_diiqn.imitation.statistics import network_statistics
@@ -141,10 +142,11 @@ class Learner:
         self.clone = self._make_clone(context) if needs_clone else None
         learned = knowledge.settings.similarity_metric == LEARNED
         self.metric = LearnedMetric(context) if learned else None
+        self.reward_source = make_reward_source(config.expert_rewards, context)
         self.exploration = self._make_exploration(context, matching_guide)
         self.losses = self._make_losses(context)
         generator = np.random.default_rng(host.stream_seed(3))
-        self.sampler = ExpertSampler(host, self.inference, generator, config.expert_rewards == "recorded")
+        self.sampler = ExpertSampler(host, self.inference, generator, self.reward_source)
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
@@ -209,6 +211,10 @@ class Learner:
             probabilities = self.inference.probabilities(rows)
             targets = th.as_tensor(probabilities, dtype=th.float32, device=self.host.device)
             self._network_losses.add("clone_loss", self.clone.learn(rows.observations, targets))
+        if self.reward_source is not None:
+            loss = self.reward_source.learn(buffer, env)
+            if self.reward_source.network is not None:
+                self._network_losses.add("reward_loss", loss)
         if self.metric is not None:
             self.metric.learn(buffer, self.host.batch_size)
 
@@ -218,7 +224,12 @@ class Learner:
     def networks(self) -> dict[str, ObservationNetwork]:
         """The auxiliary networks that are there, by name."""
         metric = None if self.metric is None else self.metric.network
-        named = {"action_inference": self.inference.network, "cloned_policy": self.clone, "state_embedding": metric}
+        named = {
+            "action_inference": self.inference.network,
+            "cloned_policy": self.clone,
+            "reward_model": None if self.reward_source is None else self.reward_source.network,
+            "state_embedding": metric,
+        }
         return {name: network for name, network in named.items() if network is not None}
 
     def infer(self, indices: np.ndarray) -> ActionEstimates:
@@ -313,8 +324,7 @@ class Learner:
         guide = self._make_guide(context, matching_guide)
         episodes = None
         if self.config.guide_fraction > 0:
-            fraction, greedy = self.config.guide_fraction, self.habits.greedy_fraction
-            episodes = GuideEpisodes(fraction, self.state.returns, context.n_envs, context.seed(4), greedy)
+            episodes = GuideEpisodes(self.config.guide_fraction, self.state.returns, context.n_envs, context.seed(4))
         fraction = self.habits.exploration_fraction
         return GuidedExploration(guide, fraction, context.n_actions, context.n_envs, context.seed(2), episodes)
 
@@ -338,7 +348,7 @@ class Learner:
 
     def _make_losses(self, context: Context) -> list[ExpertLoss]:
         losses: list[ExpertLoss] = [ConfidenceWeighted(context.knowledge)]
-        if self.config.expert_rewards == "recorded":
+        if self.reward_source is not None:
             losses.append(ExpertTD(context.knowledge))
         if self.config.imitation_coef > 0:
             plays = self.exploration is not None and self.exploration.episodes is not None

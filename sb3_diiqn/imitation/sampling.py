@@ -11,6 +11,7 @@ from sb3_diiqn.common.batch import Samples, Transitions
 from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.expert.types import take
 from sb3_diiqn.imitation.action_inference import ActionInference, ExpertRows
+from sb3_diiqn.imitation.expert_rewards import RewardSource
 from sb3_diiqn.inference import draw_actions, estimate
 
 
@@ -29,7 +30,7 @@ class ExpertSampler:
     :param host: has a replay buffer that knows the expert data
     :param inference: estimates the actions
     :param generator: what to sample with
-    :param outcomes: whether the recorded rewards are given with them
+    :param reward_source: tells what they paid; None where nobody is asked
     """
 
     #: expert transitions in an update
@@ -37,10 +38,16 @@ class ExpertSampler:
     #: sampled and inferred for so many updates at once: one large pass through a network is faster than many small ones
     updates_at_once = 32
 
-    def __init__(self, host: Any, inference: ActionInference, generator: np.random.Generator, outcomes: bool) -> None:
+    def __init__(
+        self,
+        host: Any,
+        inference: ActionInference,
+        generator: np.random.Generator,
+        reward_source: RewardSource | None = None,
+    ) -> None:
         self.host = host
         self.inference = inference
-        self.outcomes = outcomes
+        self.reward_source = reward_source
         self._generator = generator
         self._waiting: list[Sampled] = []
 
@@ -71,26 +78,30 @@ class ExpertSampler:
         rows = self.rows(size)
         probabilities = self.inference.probabilities(rows)
         estimates = estimate(probabilities)
-        transitions: Transitions | TensorObservations = rows.observations
-        if self.outcomes:
-            transitions = self._transitions(rows, draw_actions(probabilities * estimates.plausible, self._generator))
         device = self.host.device
+        transitions: Transitions | TensorObservations = rows.observations
+        outcome_certainty = th.zeros(size, device=device)
+        if self.reward_source is not None:
+            rewards = self.reward_source.rewards(rows)
+            outcome_certainty = th.as_tensor(rewards.certainty, device=device)
+            actions = draw_actions(probabilities * estimates.plausible, self._generator)
+            transitions = self._transitions(rows, actions, rewards.values)
         plausible = th.as_tensor(estimates.plausible, device=device)
         certainty = th.as_tensor(estimates.certainty, dtype=th.float32, device=device)
+        samples = Samples(rows.indices, plausible, certainty, outcome_certainty)
         parts = [slice(start, start + self.batch_size) for start in range(0, size, self.batch_size)]
-        return [
-            Sampled(Samples(rows.indices[part], plausible[part], certainty[part]), _part(transitions, part)) for part in parts
-        ]
+        return [Sampled(_part(samples, part), _part(transitions, part)) for part in parts]
 
-    def _transitions(self, rows: ExpertRows, actions: np.ndarray) -> Transitions:
-        rewards, dones = self.host.replay_buffer.recorded_outcomes(rows.indices, self.host._vec_normalize_env)
-        taken = th.as_tensor(actions, device=rewards.device).unsqueeze(1)
-        discounts = th.full_like(rewards, self.host.gamma)
-        return Transitions(rows.observations, taken, rows.next_observations, dones, rewards, discounts)
+    def _transitions(self, rows: ExpertRows, actions: np.ndarray, rewards: np.ndarray) -> Transitions:
+        buffer, env = self.host.replay_buffer, self.host._vec_normalize_env
+        paid, dones = buffer.outcomes(rows.indices, rewards, env)
+        taken = th.as_tensor(actions, device=paid.device).unsqueeze(1)
+        discounts = th.full_like(paid, self.host.gamma)
+        return Transitions(rows.observations, taken, rows.next_observations, dones, paid, discounts)
 
 
 def _part(values: Any, part: slice) -> Any:
-    if isinstance(values, Transitions):
-        return Transitions(*(_part(field, part) for field in values))
+    if isinstance(values, (Transitions, Samples)):
+        return type(values)(*(_part(field, part) for field in values))
     # tensors have rows as arrays do
     return take(values, part)

@@ -24,20 +24,22 @@ def network_statistics(learner: Learner) -> dict[str, float]:
 
     :param learner: the learner
     :return: ``inverse_dynamics_accuracy``, fraction of the agent's newest transitions whose action is told;
-        ``inverse_dynamics_certainty``, mean over expert transitions, see :func:`~sb3_diiqn.inference.estimate`; and
-        ``clone_agreement``, fraction of expert transitions at which the clone's likeliest action is one that the expert may
-        have taken, each weighted by that certainty. Only of networks that have learned something
+        ``inverse_dynamics_certainty``, mean over expert transitions, see :func:`~sb3_diiqn.inference.estimate`;
+        ``reward_error``, mean absolute error over the agent's newest transitions; and ``clone_agreement``, fraction of expert
+        transitions at which the clone's likeliest action is one that the expert may have taken, each weighted by that
+        certainty. Only of networks that have learned something
     """
-    statistics = {}
+    statistics = _reward_statistics(learner)
     network, clone, expert = learner.inference.network, learner.clone, learner.knowledge.expert
     knows, has_clone = network is not None and network.has_learned, clone is not None and clone.has_learned
     if not (knows or has_clone):
-        return {}
+        return statistics
     indices = evenly_spread(len(expert), N_ASKED)
     estimates = learner.infer(indices)
     if isinstance(network, InverseDynamics) and knows and learner.host.replay_buffer.size() > 0:
-        observations, actions, next_observations = _newest(learner)
-        told = network.probabilities(observations, next_observations).argmax(axis=1)
+        steps, environments = newest(learner.host.replay_buffer)
+        told = network.probabilities(*_tensors(learner, steps, environments)).argmax(axis=1)
+        actions = learner.host.replay_buffer.actions[steps, environments, 0]
         statistics["inverse_dynamics_accuracy"] = float((told == actions).mean())
         statistics["inverse_dynamics_certainty"] = float(estimates.certainty.mean())
     probabilities = learner.clone_probabilities(expert.current(indices)) if has_clone else None
@@ -47,16 +49,32 @@ def network_statistics(learner: Learner) -> dict[str, float]:
     return statistics
 
 
-def _newest(learner: Learner) -> tuple[TensorObservations, np.ndarray, TensorObservations]:
-    """Return the agent's newest transitions: observations, actions of shape (n,), next observations."""
-    buffer: Any = learner.host.replay_buffer
+def _reward_statistics(learner: Learner) -> dict[str, float]:
+    model = None if learner.reward_source is None else learner.reward_source.network
+    if model is None or not model.has_learned or learner.host.replay_buffer.size() == 0:
+        return {}
+    steps, environments = newest(learner.host.replay_buffer)
+    paid, terminals = learner.host.replay_buffer.outcomes_of(steps, environments)
+    told = model.predict(*_tensors(learner, steps, environments), terminals > 0)
+    return {"reward_error": float(np.abs(told.values - paid).mean())}
+
+
+def newest(buffer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Find the agent's newest transitions, most of which nothing was learned from yet.
+
+    :param buffer: the replay buffer
+    :return: where they are stored, and of which environments they are, each shape (n,)
+    """
     steps = stored_steps(buffer)[-max(1, N_ASKED // buffer.n_envs) :]
-    step, environment = np.repeat(steps, buffer.n_envs), np.tile(np.arange(buffer.n_envs), len(steps))
+    return np.repeat(steps, buffer.n_envs), np.tile(np.arange(buffer.n_envs), len(steps))
 
-    def tensors(stored: Any) -> TensorObservations:
-        return to_tensors(buffer, observations_at(stored, step, environment), learner.host._vec_normalize_env)
 
-    return tensors(buffer.observations), buffer.actions[step, environment, 0], tensors(buffer.next_observations)
+def _tensors(learner: Learner, steps: np.ndarray, environments: np.ndarray) -> tuple[TensorObservations, TensorObservations]:
+    buffer, env = learner.host.replay_buffer, learner.host._vec_normalize_env
+    stored = (observations_at(arrays, steps, environments) for arrays in (buffer.observations, buffer.next_observations))
+    before, after = (to_tensors(buffer, observations, env) for observations in stored)
+    return before, after
 
 
 def in_use(learner: Learner) -> str:

@@ -1,4 +1,4 @@
-"""Temporal-difference learning on all of the expert data, with the recorded rewards."""
+"""Temporal-difference learning on all of the expert data, with recorded or inferred rewards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sb3_diiqn.losses.base import ExpertLoss
 
 class ExpertTD(ExpertLoss):
     """
-    Learns from sampled expert transitions as if they were the agent's own, each weighted by the certainty of its action.
+    Learns from sampled expert transitions as if they were the agent's own, each weighted by the certainty of its
+    action and of its outcome.
 
     :param knowledge: what is known of the expert
     """
@@ -36,6 +37,6 @@ class ExpertTD(ExpertLoss):
         :param samples: k of them
         :return: shape (k,)
         """
-        indices, _, certainty = samples
+        indices, _, certainty, outcome_certainty = samples
         # the first action of a bridge does not lead to the expert's next state
-        return certainty * th.as_tensor(~self.knowledge.bridged(indices), device=certainty.device)
+        return certainty * outcome_certainty * th.as_tensor(~self.knowledge.bridged(indices), device=certainty.device)

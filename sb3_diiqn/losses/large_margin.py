@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch as th
 
 from sb3_diiqn.common.batch import Batch, TDOutput
@@ -27,45 +28,54 @@ class FixedMargin:
     def __init__(self, margin: float) -> None:
         self.margin = margin
 
-    def note(self, errors: th.Tensor) -> None:
+    def note(self, errors: th.Tensor, rewards: th.Tensor) -> None:
         """
         Nothing to learn from.
 
         :param errors: absolute temporal-difference errors, shape (n,)
+        :param rewards: shape (n, 1)
         """
 
 
 class ScaledMargin:
     """
-    A margin that does not depend on the unit of the reward: twice the mean absolute temporal-difference error of late.
+    A margin that does not depend on the unit of the reward, the larger one of two.
 
-    Values are not known better than that: what is closer together may be in any order. The loss is multiplied by the same
-    number, up to 1: the gradient of the temporal-difference loss grows with the errors up to 1, that of the margin loss does
-    not.
+    Twice the mean absolute temporal-difference error of late: values are not known better than that, and what is closer
+    together may be in any order. And the standard deviation of the rewards that the agent has drawn of late: where they are
+    rare, the errors are next to nothing, and so would be the margin.
+
+    The loss is multiplied by the same number, up to 1: the gradient of the temporal-difference loss grows with the errors up
+    to 1, that of the margin loss does not.
     """
 
     #: the margin in mean errors
     factor = 2.0
-    #: weight of a new batch in the running mean
+    #: weight of a new batch in the running means
     step_size = 0.01
 
     def __init__(self) -> None:
-        self._mean_error: float | None = None
+        # of the errors, of the rewards, and of their squares
+        self._means: np.ndarray | None = None
 
-    def note(self, errors: th.Tensor) -> None:
+    def note(self, errors: th.Tensor, rewards: th.Tensor) -> None:
         """
-        Note the errors of an update.
+        Note an update.
 
         :param errors: absolute temporal-difference errors, shape (n,)
+        :param rewards: as the networks have them, shape (n, 1)
         """
-        error = float(errors.mean())
-        before = error if self._mean_error is None else self._mean_error
-        self._mean_error = before + self.step_size * (error - before)
+        means = np.array([float(errors.mean()), float(rewards.mean()), float(rewards.square().mean())])
+        before = means if self._means is None else self._means
+        self._means = before + self.step_size * (means - before)
 
     @property
     def margin(self) -> float:
         """The margin, 0 as long as nothing is known."""
-        return self.factor * (self._mean_error or 0.0)
+        if self._means is None:
+            return 0.0
+        error, reward, square = self._means
+        return float(max(self.factor * error, np.sqrt(max(square - reward**2, 0.0))))
 
     @property
     def scale(self) -> float:
@@ -108,7 +118,7 @@ class ImitateExpert(ExpertLoss):
         """Compute the mean over the samples."""
         if batch.samples is None:
             return td.losses.new_zeros(())
-        self.margin.note(td.errors[batch.agent])
+        self.margin.note(td.errors[batch.agent], batch.rewards[batch.agent])
         losses = margin_losses(td.q_values[batch.sampled_observations], batch.samples.plausible, self.margin.margin)
         loss = (batch.samples.certainty * losses).mean()
         self._means.add("imitation_loss", loss)

@@ -49,6 +49,7 @@ IMITATION_SPACE: SearchSpace = {
     "guide_fraction": _number(0.0, 0.8, step=0.2),  # in steps, so that 0, which turns it off, is tried as well
     "imitation_coef": _number(0.0, 1.0, step=0.25),
     "margin": _choice("auto", 0.1, 0.3, 1.0, 2.0),
+    "expert_rewards": _choice("inferred", "none"),
     "one_minus_similarity_threshold": _number(0.003, 0.2, log=True),
     "n_neighbors": _integer(1, 20, log=True),
     "usefulness_beta": _number(0.1, 30.0, log=True),
