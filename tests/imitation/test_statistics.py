@@ -26,6 +26,7 @@ OF_NETWORKS = {
     "clone_agreement",
     "clone_loss",
 }
+OF_REWARDS = {"reward_error", "reward_loss"}
 OF_IMITATION = {"imitation_weight", "imitation_loss", "imitation_margin"}
 OF_GUIDE = {"guided_steps", "guide_episodes", "guide_is_better"}
 OF_CONFIDENCE = {"confidence", "inferred", "trained"}
@@ -43,7 +44,7 @@ def make(look: str = "vector", algorithm: type[DIIQN] = DIIQN, **settings: Any) 
 def test_the_default_says_what_its_parts_do() -> None:
     model = make().learn(400)
     statistics = model.expert_statistics()
-    assert statistics.keys() >= OF_NETWORKS | OF_IMITATION | OF_GUIDE
+    assert statistics.keys() >= OF_NETWORKS | OF_REWARDS | OF_IMITATION | OF_GUIDE
     for name in statistics.keys() - {"guide_return", "compared_return", "own_return"}:
         assert statistics[name] >= 0
     for name in (*OF_GUIDE, "inverse_dynamics_accuracy", "inverse_dynamics_certainty", "clone_agreement", "matched"):
@@ -71,7 +72,7 @@ def test_losses_are_means_since_the_last_time() -> None:
 @pytest.mark.parametrize(
     "arguments, there, absent",
     [
-        (PAPER, OF_CONFIDENCE, OF_NETWORKS | OF_IMITATION | OF_GUIDE | {"guided_steps", "own_return"}),
+        (PAPER, OF_CONFIDENCE, OF_NETWORKS | OF_REWARDS | OF_IMITATION | OF_GUIDE | {"guided_steps", "own_return"}),
         (BRIDGING, OF_CONFIDENCE | OF_IMITATION | OF_GUIDE, OF_NETWORKS),
     ],
 )
