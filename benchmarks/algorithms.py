@@ -29,6 +29,7 @@ class Algorithm:
     :param uses_expert: whether the constructor takes ``expert_data``
     :param shares_settings: whether the environment's settings, which are DQN's, are meant for it too
     :param defaults: arguments that it has where no settings name them
+    :param plays_alone: whether the agent plays all episodes itself, led by nobody, unless its settings say otherwise
     :param requires: a package that not everybody has, without which its cells are left out; none if empty
     """
 
@@ -36,6 +37,7 @@ class Algorithm:
     uses_expert: bool
     shares_settings: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    plays_alone: bool = False
     requires: str = ""
 
     @property
@@ -50,20 +52,24 @@ class Algorithm:
 
 
 ALGORITHMS: dict[str, Algorithm] = {
-    BASELINE: Algorithm("stable_baselines3:DQN", uses_expert=False),
+    BASELINE: Algorithm("stable_baselines3:DQN", uses_expert=False, plays_alone=True),
     # as in Python: the classes with their defaults, and the published methods
     "diiqn": Algorithm("sb3_diiqn:DIIQN", uses_expert=True),
-    "diiqn-paper": Algorithm("sb3_diiqn:DIIQN", uses_expert=True, defaults=PAPER),
+    "diiqn-paper": Algorithm("sb3_diiqn:DIIQN", uses_expert=True, plays_alone=True, defaults=PAPER),
     "hadiiqn": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True),
-    "hadiiqn-paper": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True, defaults=PAPER),
+    "hadiiqn-paper": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True, plays_alone=True, defaults=PAPER),
     "qrdiiqn": Algorithm("sb3_diiqn:QRDIIQN", uses_expert=True, requires="sb3_contrib"),
-    "qrdiiqn-paper": Algorithm("sb3_diiqn:QRDIIQN", uses_expert=True, defaults=PAPER, requires="sb3_contrib"),
-    "qrdqn": Algorithm("sb3_contrib:QRDQN", uses_expert=False, requires="sb3_contrib"),
-    "bco": Algorithm("sb3_diiqn.baselines:BCO", uses_expert=True),
-    "labelled-replay": Algorithm("sb3_diiqn.baselines:LabelledReplayDQN", uses_expert=True),
+    "qrdiiqn-paper": Algorithm(
+        "sb3_diiqn:QRDIIQN", uses_expert=True, plays_alone=True, defaults=PAPER, requires="sb3_contrib"
+    ),
+    "qrdqn": Algorithm("sb3_contrib:QRDQN", uses_expert=False, plays_alone=True, requires="sb3_contrib"),
+    "bco": Algorithm("sb3_diiqn.baselines:BCO", uses_expert=True, plays_alone=True),
+    "labelled-replay": Algorithm("sb3_diiqn.baselines:LabelledReplayDQN", uses_expert=True, plays_alone=True),
     "jsrl": Algorithm("sb3_diiqn.baselines:JSRL", uses_expert=True),
-    "oril": Algorithm("sb3_diiqn.baselines:ORIL", uses_expert=True),
-    "gaifo": Algorithm("sb3_diiqn.baselines:GAIfO", uses_expert=True, shares_settings=False, requires="imitation"),
+    "oril": Algorithm("sb3_diiqn.baselines:ORIL", uses_expert=True, plays_alone=True),
+    "gaifo": Algorithm(
+        "sb3_diiqn.baselines:GAIfO", uses_expert=True, plays_alone=True, shares_settings=False, requires="imitation"
+    ),
 }
 RETIRED: dict[str, Algorithm] = {
     "dqn-greedy-episodes": Algorithm("benchmarks.greedy_episodes:GreedyEpisodesDQN", uses_expert=False),

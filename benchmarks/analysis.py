@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.agreement import AGREEMENTS
-from benchmarks.curves import area_under_curve, curve_steps, steps_until_solved, training_curve
+from benchmarks.curves import area_under_curve, curve_steps, own_curve, steps_until_solved
 from benchmarks.statistics import Estimate, aggregate, improvement, relative
 from benchmarks.storage import ResultFolder
 from benchmarks.suite import Suite
@@ -49,21 +49,20 @@ class Group:
     lowest_return: float
 
     @cached_property
-    def training_curves(self) -> np.ndarray:
-        """Training return, shape (n_runs, N_POINTS)."""
-        curves = [result["training"] for result in self.results]
-        return np.stack([training_curve(np.asarray(c["step"]), np.asarray(c["return"]), self.n_timesteps) for c in curves])
+    def own_curves(self) -> np.ndarray:
+        """Return of the episodes that the agent played alone, NaN where nobody knows, shape (n_runs, N_POINTS)."""
+        return np.stack([own_curve(result, curve_steps(self.n_timesteps)) for result in self.results])
 
     @cached_property
-    def training_areas(self) -> np.ndarray:
-        """Mean training return of each run, episodes of a guide included, shape (n_runs,)."""
-        return np.array([area_under_curve(curve) for curve in self.training_curves])
+    def own_areas(self) -> np.ndarray:
+        """Mean own return of each run, shape (n_runs,)."""
+        return np.array([area_under_curve(curve) for curve in self.own_curves])
 
     @cached_property
-    def training_finals(self) -> np.ndarray:
-        """Mean training return of each run over the last tenth of its training, shape (n_runs,)."""
+    def own_finals(self) -> np.ndarray:
+        """Mean own return of each run over the last tenth of its training, shape (n_runs,)."""
         steps = curve_steps(self.n_timesteps)
-        return np.array([final_return(steps, curve, self.n_timesteps) for curve in self.training_curves])
+        return np.array([final_return(steps, curve, self.n_timesteps) for curve in self.own_curves])
 
     @cached_property
     def greedy_areas(self) -> np.ndarray:
@@ -124,9 +123,9 @@ class Summary:
     :param expert_passed: whether the interval of ``greedy_end`` lies above the expert's mean return; None if nobody can say
     :param steps: steps until solved, runs that did not solve it count with the whole training; None if there is no criterion
     :param solved: share of runs that solved it; NaN if there is no criterion
-    :param training: mean training return, episodes of a guide included
-    :param relative_training: the same as a share of the baseline's
-    :param final_training: training return over the last tenth
+    :param own: mean return during the training of the episodes that the agent played alone, NaN if nobody knows
+    :param relative_own: the same as a share of the baseline's
+    :param final_own: own return over the last tenth
     """
 
     group: Group
@@ -138,9 +137,9 @@ class Summary:
     expert_passed: bool | None
     steps: Estimate | None
     solved: float
-    training: Estimate
-    relative_training: Estimate | None
-    final_training: Estimate
+    own: Estimate
+    relative_own: Estimate | None
+    final_own: Estimate
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ class Overall:
     relative_end: Estimate
     improvement: Estimate
     n_passed: int
-    relative_training: Estimate
+    relative_own: Estimate
 
 
 def load_groups(suite: Suite, folder: ResultFolder) -> list[Group]:
@@ -226,9 +225,9 @@ def summarise(group: Group, groups: list[Group], suite: Suite) -> Summary:
         expert_passed=None if unknown else bool(end.low > group.expert_return[0]),
         steps=aggregate([np.minimum(group.steps_until_solved, group.n_timesteps)]) if has_criterion else None,
         solved=float(np.mean(np.isfinite(group.steps_until_solved))) if has_criterion else float("nan"),
-        training=aggregate([group.training_areas]),
-        relative_training=shares("training_areas"),
-        final_training=aggregate([group.training_finals]),
+        own=aggregate([group.own_areas]),
+        relative_own=shares("own_areas"),
+        final_own=aggregate([group.own_finals]),
     )
 
 
@@ -261,7 +260,7 @@ def overall(summaries: list[Summary], groups: list[Group], suite: Suite) -> list
                 _relative(own, bases, "greedy_ends"),
                 improvement([group.greedy_areas for group in own], [base.greedy_areas for base in bases]),
                 passed,
-                _relative(own, bases, "training_areas"),
+                _relative(own, bases, "own_areas"),
             )
         )
     return rows

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from benchmarks.algorithms import ALGORITHMS, RETIRED
 
 N_POINTS = 100
 """A training curve is read at this many evenly spaced steps, the last one being the end of the training."""
@@ -13,18 +17,6 @@ WINDOW = 20
 def curve_steps(n_timesteps: float) -> np.ndarray:
     """Steps at which a training curve is read, shape (N_POINTS,)."""
     return np.arange(1, N_POINTS + 1) * n_timesteps / N_POINTS
-
-
-def training_curve(steps: np.ndarray, returns: np.ndarray, n_timesteps: int) -> np.ndarray:
-    """
-    Read the training return at evenly spaced steps.
-
-    :param steps: step at which each episode finished, shape (n,), ascending
-    :param returns: return of each episode, shape (n,)
-    :param n_timesteps: length of the training
-    :return: shape (N_POINTS,), see :func:`training_returns`
-    """
-    return training_returns(steps, returns, curve_steps(n_timesteps))
 
 
 def training_returns(steps: np.ndarray, returns: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -45,6 +37,35 @@ def training_returns(steps: np.ndarray, returns: np.ndarray, at: np.ndarray) -> 
     sums = np.concatenate([[0.0], np.cumsum(returns)])
     starts = np.maximum(ends - WINDOW, 0)
     return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
+
+
+def own_curve(result: dict[str, Any], at: np.ndarray) -> np.ndarray:
+    """
+    Read what the agent's own episodes return, those that it played alone.
+
+    Who is led by a guide says so itself (``expert/own_return``); of others all episodes are their own. Where nobody knows
+    whose they were, there is no number.
+
+    :param result: the content of a cell's file
+    :param at: steps at which to read it, shape (n,)
+    :return: shape (n,), before the first number it is that one; NaN throughout if there is none
+    """
+    told = [(sample["step"], sample["own_return"]) for sample in result["expert_statistics"] if "own_return" in sample]
+    if told:
+        steps, returns = np.array(told).T
+        return np.asarray(returns[np.maximum(np.searchsorted(steps, at, side="right") - 1, 0)])
+    episodes = result["training"] if plays_alone(result["settings"]) else {"step": [], "return": []}
+    return training_returns(np.asarray(episodes["step"]), np.asarray(episodes["return"]), at)
+
+
+def plays_alone(settings: dict[str, Any]) -> bool:
+    """
+    Tell whether the agent plays all episodes itself.
+
+    :param settings: of a cell
+    """
+    algorithm = {**ALGORITHMS, **RETIRED}.get(settings["class"])
+    return settings["settings"].get("guide") == "none" or (algorithm is not None and algorithm.plays_alone)
 
 
 def area_under_curve(curve: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.analysis import Group, baselines
 from benchmarks.cost import load_cost
-from benchmarks.curves import area_under_curve, curve_steps, training_returns
+from benchmarks.curves import area_under_curve, curve_steps, own_curve
 from benchmarks.statistics import Estimate, relative
 from benchmarks.storage import ResultFolder
 from benchmarks.suite import Suite
@@ -48,10 +48,9 @@ class Timed:
         return np.asarray(np.interp(self.times, np.append(0.0, self.seconds), np.append(0.0, self.steps)))
 
     @cached_property
-    def training_curves(self) -> np.ndarray:
-        """Training return at the times, shape (n_runs, N_POINTS)."""
-        curves, at = [result["training"] for result in self.group.results], self.steps_at_times
-        return np.stack([training_returns(np.asarray(c["step"]), np.asarray(c["return"]), at) for c in curves])
+    def own_curves(self) -> np.ndarray:
+        """Own return at the times, shape (n_runs, N_POINTS)."""
+        return np.stack([own_curve(result, self.steps_at_times) for result in self.group.results])
 
     @cached_property
     def greedy_curves(self) -> np.ndarray:
@@ -74,9 +73,9 @@ class Timed:
         return np.array([final_return(self.times, curve, self.end) for curve in self.greedy_curves])
 
     @cached_property
-    def training_areas(self) -> np.ndarray:
-        """Mean training return of each run over the time, shape (n_runs,)."""
-        return np.array([area_under_curve(curve) for curve in self.training_curves])
+    def own_areas(self) -> np.ndarray:
+        """Mean own return of each run over the time, shape (n_runs,)."""
+        return np.array([area_under_curve(curve) for curve in self.own_curves])
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Comparison:
         """
         Compare with the baseline.
 
-        :param scores: ``greedy_areas``, ``greedy_ends`` or ``training_areas``
+        :param scores: ``greedy_areas``, ``greedy_ends`` or ``own_areas``
         """
         own, other = getattr(self.timed, scores), getattr(self.baseline, scores)
         return relative([own], [other], [self.timed.group.lowest_return])

@@ -164,7 +164,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def equal_time_figure(compared: list[Comparison]) -> Figure:
-    """Draw greedy and training return over the baseline's time, one column per environment."""
+    """Draw greedy and own return over the baseline's time, one column per environment."""
     environments = list(dict.fromkeys(one.timed.group.environment for one in compared))
     figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
     columns = figure.subplots(2, len(environments), squeeze=False).T
@@ -172,7 +172,7 @@ def equal_time_figure(compared: list[Comparison]) -> Figure:
         chosen = [one for one in compared if one.timed.group.environment == name]
         shown = [chosen[0].baseline, *(one.timed for one in chosen)]
         for timed, (_, style) in zip(shown, styles([timed.group for timed in shown]), strict=True):
-            for axis, curves in ((training, timed.training_curves), (greedy, timed.greedy_curves)):
+            for axis, curves in ((training, timed.own_curves), (greedy, timed.greedy_curves)):
                 curve(axis, timed.times / timed.end, smoothed(curves), style)
         for axis in (training, greedy):
             axis.set_xlabel(f"processor time, {shown[0].group.algorithm}'s whole training = 1")
@@ -194,7 +194,7 @@ def colour(algorithm: str) -> str:
 
 
 def learning_figure(groups: list[Group]) -> Figure:
-    """Draw greedy return and training return over steps, side by side, with the expert's line."""
+    """Draw greedy return and own return over steps, side by side, with the expert's line."""
     figure, axes = _panels(groups, 2)
     for axis, title in zip(axes, ("Greedy return", "Training return (with guide episodes)"), strict=True):
         axis.set_title(title)
@@ -204,7 +204,7 @@ def learning_figure(groups: list[Group]) -> Figure:
 
 
 def overview_figure(groups: list[Group]) -> Figure:
-    """Draw greedy return (above) and training return (below) over steps, one column per environment."""
+    """Draw greedy return (above) and own return (below) over steps, one column per environment."""
     environments = list(dict.fromkeys(group.environment for group in groups))
     figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
     columns = figure.subplots(2, len(environments), squeeze=False).T
@@ -284,11 +284,11 @@ def variations_figure(groups: list[Group]) -> Figure | None:
 
 
 def _learning_curves(axes: Any, styled: list[tuple[Group, dict[str, Any]]]) -> None:
-    """Draw the greedy returns of one environment into the first axis, the training returns into the second."""
+    """Draw the greedy returns of one environment into the first axis, the own returns into the second."""
     for group, style in styled:
         steps, curves = group.greedy_curves
         curve(axes[0], steps, smoothed(curves), style)
-        curve(axes[1], curve_steps(group.n_timesteps), smoothed(group.training_curves), style)
+        curve(axes[1], curve_steps(group.n_timesteps), smoothed(group.own_curves), style)
     for axis in axes:
         _expert_line(axis, [group for group, _ in styled])
 
@@ -334,13 +334,13 @@ def smoothed(curves: np.ndarray) -> np.ndarray:
 
 
 def _name_rows(column: Any) -> None:
-    for axis, name in zip(column, ("greedy return", "training return\n(with guide episodes)"), strict=True):
+    for axis, name in zip(column, ("greedy return", "own return\n(episodes without a guide)"), strict=True):
         axis.set_ylabel(name)
 
 
 def curve(axis: Any, steps: np.ndarray, curves: np.ndarray, style: dict[str, Any]) -> None:
     """Draw the interquartile mean of several runs and its interval."""
-    if len(curves) == 0:
+    if len(curves) == 0 or np.isnan(curves).all():
         return
     value, low, high = bands(curves)
     axis.plot(steps, value, **style)

@@ -27,9 +27,9 @@ return; nothing where {BASELINE} does not exceed that. In the same variation, if
 time: when as much of the processor's time has passed as {BASELINE}, in its first variation, takes for its whole training.
 - Better than {BASELINE}: probability that a run's greedy area exceeds that of a run of {BASELINE}.
 - Expert passed: the interval of the greedy end lies above the expert's mean return.
-- Training return: at a step, the mean return of the last {WINDOW} episodes finished until then, exploration included, and \
-whoever played them: the guide's episodes are among them, and those that the agent plays without exploration. The mean over \
-{N_POINTS} evenly spaced steps.
+- Own return: at a step, the mean return of the latest episodes that the agent alone played, with its exploration: {WINDOW}, \
+or 15 of an agent that a guide leads. Episodes with a guided step are not among them. The mean over {N_POINTS} evenly spaced \
+steps. Nothing where a cell does not know which episodes were the guide's.
 - Figures show at most {MAX_LINES} algorithms: first those that the suite names, and none with less than half of the runs of \
 the others. Curves are means over {SMOOTHED:.0%} of the training around each step. Of all others there are the tables.
 - What is known of the expert. Agreement with its true actions, which no algorithm is given, in the mean of the runs at \
@@ -48,8 +48,8 @@ each algorithm has the time that {BASELINE}, in its first variation, takes for a
 at its last return. Speed: of the whole training, relative to {BASELINE}. Returns are means over that time, the greedy ones \
 linear from the lowest return to each evaluation in turn; the end is its last tenth.
 """
-TRAINING = "training return (with guide episodes)"
-SCORES = {"greedy_areas": "greedy_area", "greedy_ends": "greedy_end", "training_areas": "training_return"}
+OWN = "own return"
+SCORES = {"greedy_areas": "greedy_area", "greedy_ends": "greedy_end", "own_areas": "own_return"}
 """Scores of a run at equal time, and their columns."""
 
 
@@ -104,7 +104,7 @@ def environment_table(summaries: list[Summary], compared: list[Comparison]) -> T
     own_time = [f"at {BASELINE}'s time"] if is_timed else []
     header = [
         "", "runs", "greedy area", f"relative to {BASELINE}", *own_time, "greedy end", f"relative to {BASELINE}", *own_time,
-        f"better than {BASELINE}", "expert passed", "steps until solved", "solved", TRAINING, f"relative to {BASELINE}",
+        f"better than {BASELINE}", "expert passed", "steps until solved", "solved", OWN, f"relative to {BASELINE}",
     ]  # fmt: skip
     rows = []
     for label, (mean, deviation) in _experts([summary.group for summary in summaries]).items():
@@ -133,8 +133,8 @@ def _row(summary: Summary, timed: Comparison | None, is_timed: bool) -> list[str
         _passed(summary),
         estimate(summary.steps) if summary.solved > 0 else NOTHING,
         NOTHING if math.isnan(summary.solved) else f"{summary.solved:.0%}",
-        estimate(summary.training),
-        estimate(summary.relative_training),
+        estimate(summary.own),
+        estimate(summary.relative_own),
     ]
 
 
@@ -185,7 +185,7 @@ def _experts(groups: list[Group]) -> dict[str, tuple[float, float]]:
 def overall_table(rows: list[Overall]) -> Table:
     """Make the table over all environments."""
     header = ["", "environments", "runs", f"greedy area relative to {BASELINE}", f"greedy end relative to {BASELINE}"]
-    header += [f"better than {BASELINE}", "expert passed", f"{TRAINING} relative to {BASELINE}"]
+    header += [f"better than {BASELINE}", "expert passed", f"{OWN} relative to {BASELINE}"]
     return Table(
         header,
         [
@@ -195,7 +195,7 @@ def overall_table(rows: list[Overall]) -> Table:
                 str(row.n_runs),
                 *map(estimate, (row.relative_area, row.relative_end, row.improvement)),
                 f"{row.n_passed} of {row.n_environments}",
-                estimate(row.relative_training),
+                estimate(row.relative_own),
             ]
             for row in rows
         ],
@@ -205,7 +205,7 @@ def overall_table(rows: list[Overall]) -> Table:
 def equal_time_table(compared: list[Comparison]) -> Table:
     """Make the table of what is learned in the time that the baseline takes."""
     header = ["", "", f"speed relative to {BASELINE}", "steps"]
-    for name in ("greedy area", "greedy end", TRAINING):
+    for name in ("greedy area", "greedy end", OWN):
         header += [name, f"relative to {BASELINE}"]
     rows = []
     for environment in dict.fromkeys(one.timed.group.environment for one in compared):
@@ -243,8 +243,8 @@ def equal_time_csv(compared: list[Comparison]) -> Table:
 def summary_csv(summaries: list[Summary]) -> Table:
     """Make the tables of all environments in one, at full precision."""
     names = (
-        "greedy_area", "relative_area", "greedy_end", "relative_end", "improvement", "steps_until_solved", "training_return",
-        "relative_training_return", "final_training_return",
+        "greedy_area", "relative_area", "greedy_end", "relative_end", "improvement", "steps_until_solved", "own_return",
+        "relative_own_return", "final_own_return",
     )  # fmt: skip
     header = ["environment", "algorithm", "variation", "runs", "expert_return"]
     header += [*_with_intervals(*names), "expert_passed", "solved", *(f"expert_{name}" for name in KNOWN)]
@@ -254,7 +254,7 @@ def summary_csv(summaries: list[Summary]) -> Table:
         row = [group.environment, group.algorithm, group.variation, len(group.results), group.expert_return[0]]
         estimates = (
             summary.greedy_area, summary.relative_area, summary.greedy_end, summary.relative_end, summary.improvement,
-            summary.steps, summary.training, summary.relative_training, summary.final_training,
+            summary.steps, summary.own, summary.relative_own, summary.final_own,
         )  # fmt: skip
         for value in estimates:
             row += list(value) if value else [math.nan] * 3
@@ -267,11 +267,11 @@ def summary_csv(summaries: list[Summary]) -> Table:
 def overall_csv(rows: list[Overall]) -> Table:
     """Make the table over all environments, at full precision."""
     header = ["label", "environments", "runs", *_with_intervals("relative_area", "relative_end", "improvement")]
-    header += ["expert_passed", *_with_intervals("relative_training_return")]
+    header += ["expert_passed", *_with_intervals("relative_own_return")]
     values = [
         [
             row.label, row.n_environments, row.n_runs, *row.relative_area, *row.relative_end, *row.improvement, row.n_passed,
-            *row.relative_training,
+            *row.relative_own,
         ]
         for row in rows
     ]  # fmt: skip
@@ -281,10 +281,10 @@ def overall_csv(rows: list[Overall]) -> Table:
 def runs_csv(groups: list[Group]) -> Table:
     """Make the table of all runs, at full precision."""
     header = ["environment", "algorithm", "variation", "seed", "greedy_area", "greedy_end", "steps_until_solved"]
-    header += ["training_return", "final_training_return", "episodes", "wall_time", "steps_per_second"]
+    header += ["own_return", "final_own_return", "episodes", "wall_time", "steps_per_second"]
     rows = []
     for group in groups:
-        scores = (group.greedy_areas, group.greedy_ends, group.steps_until_solved, group.training_areas, group.training_finals)
+        scores = (group.greedy_areas, group.greedy_ends, group.steps_until_solved, group.own_areas, group.own_finals)
         for result, *values in zip(group.results, *scores, strict=True):
             row = [group.environment, group.algorithm, group.variation, result["seed"], *values]
             row += [len(result["training"]["step"]), result["wall_time"], result["steps_per_second"]]

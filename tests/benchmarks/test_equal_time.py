@@ -136,9 +136,9 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     after = np.array([20 + 8 * (tenths / 10 - 5) for tenths in range(88, 101)])
     rise = 4 / 20 * np.floor(after - 50)
     area = 2 + rise.sum() / 100
-    np.testing.assert_allclose(timed.training_areas, area)
-    (dqn,) = {round(value, 6) for value in compared.baseline.training_areas}
-    assert compared.relative("training_areas").value == pytest.approx(area / dqn)
+    np.testing.assert_allclose(timed.own_areas, area)
+    (dqn,) = {round(value, 6) for value in compared.baseline.own_areas}
+    assert compared.relative("own_areas").value == pytest.approx(area / dqn)
     # from 0 to 6 and 4 at step 50, then on the way to 8 at step 100
     before = np.array([4 * tenths / 10 if tenths <= 50 else 20 + 8 * (tenths / 10 - 5) for tenths in range(1, 88)])
     greedy = [((level * before / 50).sum() + (level + (8 - level) * (after - 50) / 50).sum()) / 100 for level in (6, 4)]
@@ -161,8 +161,8 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     with (folder.report(suite) / "equal_time.csv").open(encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["algorithm"], row["baseline"], float(row["speed"]), float(row["steps"])) == ("diiqn", "dqn", 0.625, 60)
-    assert float(row["training_return"]) == pytest.approx(area)
-    assert float(row["baseline_training_return"]) == pytest.approx(dqn)
+    assert float(row["own_return"]) == pytest.approx(area)
+    assert float(row["baseline_own_return"]) == pytest.approx(dqn)
     assert float(row["relative_greedy_area"]) == pytest.approx(np.mean(greedy) / base)
     table = [line for line in text.split("## env0")[1].split("##")[0].splitlines() if line.startswith("|")]
     cells = [[part.strip() for part in line.split("|")[1:-1]] for line in table]

@@ -42,7 +42,8 @@ def made_suite(environments: int = 1) -> Suite:
             "seeds": 2,
             "evaluation": {"every": 50},
             "environments": {f"env{index}": environment for index in range(environments)},
-            "algorithms": {"dqn": {}, "diiqn": {}},
+            # led by nobody, so that all episodes are its own
+            "algorithms": {"dqn": {}, "diiqn": {"settings": {"guide": "none"}}},
             "variations": {
                 "default": {},
                 "wide": {"algorithms": ["diiqn"], "settings": {"matching_kwargs": {"similarity_threshold": 0.5}}},
@@ -69,6 +70,7 @@ def fabricate(root: Path, suite: Suite) -> ResultFolder:
             "format": FORMAT,
             "status": "finished",
             "seed": cell.seed,
+            "settings": cell.settings,
             "settings_hash": cell.settings_hash,
             "expert": {"content_hash": "data"} if cell.expert else {},
             "wall_time": 2.0,
@@ -131,20 +133,20 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     diiqn_area = (50 * 2 + 50 * 6 - (6 - 2) * ramp) / 100
     dqn, diiqn, wide = rows["dqn", "default"], rows["diiqn", "default"], rows["diiqn", "wide"]
     for row, area in ((dqn, dqn_area), (diiqn, diiqn_area), (wide, dqn_area)):
-        for key in ("training_return", "training_return_low", "training_return_high"):
+        for key in ("own_return", "own_return_low", "own_return_high"):
             assert float(row[key]) == pytest.approx(area)
-    assert {dqn[key] for key in ("relative_area", "relative_end", "relative_training_return", "improvement")} == {""}
+    assert {dqn[key] for key in ("relative_area", "relative_end", "relative_own_return", "improvement")} == {""}
     # of greedy returns 3 over the training and 4 at its end
     assert [float(row["relative_area"]) for row in (diiqn, wide)] == pytest.approx([6.5 / 3, 1])
     assert [float(row["relative_end"]) for row in (diiqn, wide)] == pytest.approx([2, 5 / 4])
-    assert [float(row["relative_training_return"]) for row in (diiqn, wide)] == pytest.approx([2, 1])
+    assert [float(row["relative_own_return"]) for row in (diiqn, wide)] == pytest.approx([2, 1])
     # the runs of the other one have 1 and 5, those of the baseline 3
     assert [float(row["improvement"]) for row in (diiqn, wide)] == [1, 0.5]
     assert [float(row["greedy_area"]) for row in (dqn, diiqn, wide)] == [3, 6.5, 3]
     assert [float(diiqn[f"greedy_area_{end}"]) for end in ("low", "high")] == [6, 7]
     assert [float(row["greedy_end"]) for row in (dqn, diiqn, wide)] == [4, 8, 5]
     assert [float(wide[f"greedy_end_{end}"]) for end in ("low", "high")] == [1, 9]
-    assert [float(row["final_training_return"]) for row in (dqn, diiqn, wide)] == [3, 6, 3]
+    assert [float(row["final_own_return"]) for row in (dqn, diiqn, wide)] == [3, 6, 3]
     assert [row["expert_passed"] for row in (dqn, diiqn, wide)] == ["False", "True", "False"]
     # the expert's return of 5 is reached: never; at 50 and at 100; by one of two at 100, the other counts with all 100
     assert [row["steps_until_solved"] for row in (dqn, diiqn, wide)] == ["100.0", "75.0", "100.0"]
@@ -177,7 +179,7 @@ def test_numbers_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         "3.62 [3.62, 3.62]",
         "2.00 [2.00, 2.00]",
     ]
-    assert cells[0][-2] == "training return (with guide episodes)", "behind what counts"
+    assert cells[0][-2] == "own return", "behind what counts"
     printed = capsys.readouterr().out
     assert "6 of 6 runs are finished." in printed
     assert all(line in printed for line in text.splitlines() if line.startswith("|")), "the terminal shows the same table"
@@ -211,7 +213,7 @@ def test_two_environments_and_figures(tmp_path: Path) -> None:
     assert [row["label"] for row in rows] == ["diiqn", "diiqn, wide"]
     assert [float(row["relative_area"]) for row in rows] == pytest.approx([6.5 / 3, 1])
     assert [float(row["relative_end"]) for row in rows] == pytest.approx([2, 5 / 4])
-    assert [float(row["relative_training_return"]) for row in rows] == pytest.approx([2, 1])
+    assert [float(row["relative_own_return"]) for row in rows] == pytest.approx([2, 1])
     known = [row["expert_matched"] for row in _csv(folder.report(suite) / "summary.csv")]
     assert known == ["", "0.5", "0.5"] * 2, "DQN has no expert"
     assert "(learning.png)" in table
@@ -343,10 +345,10 @@ def test_training_without_a_finished_episode(tmp_path: Path) -> None:
     groups = load_groups(suite, folder)
     summaries = [summarise(group, groups, suite) for group in groups]
     assert [summary.greedy_end.value for summary in summaries] == [4, 8, 5]
-    assert all(math.isnan(summary.training.value) and math.isnan(summary.training.low) for summary in summaries)
+    assert all(math.isnan(summary.own.value) and math.isnan(summary.own.low) for summary in summaries)
     across = overall(summaries, groups, suite)
     assert [row.relative_area.value for row in across] == pytest.approx([6.5 / 3, 1])
-    assert all(math.isnan(row.relative_training.value) for row in across)
+    assert all(math.isnan(row.relative_own.value) for row in across)
 
 
 @pytest.mark.parametrize(

@@ -101,10 +101,34 @@ def test_training_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curves, "N_POINTS", 4)
     monkeypatch.setattr(curves, "WINDOW", 2)
     # read at 25, 50, 75, 100; the first episode finishes at 30
-    curve = curves.training_curve(np.array([30, 50, 60, 75, 99]), np.array([2.0, 4.0, 6.0, 8.0, 1.0]), 100)
+    at = curves.curve_steps(100)
+    curve = curves.training_returns(np.array([30, 50, 60, 75, 99]), np.array([2.0, 4.0, 6.0, 8.0, 1.0]), at)
     np.testing.assert_allclose(curve, [2, (2 + 4) / 2, (6 + 8) / 2, (8 + 1) / 2])
     assert curves.area_under_curve(curve) == pytest.approx((2 + 3 + 7 + 4.5) / 4)
-    assert np.isnan(curves.training_curve(np.array([]), np.array([]), 100)).all()
+    assert np.isnan(curves.training_returns(np.array([]), np.array([]), at)).all()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "guide", "told", "expected"),
+    [
+        ("dqn", None, {}, [1.0, 1.5, 2.5, 4.5]),
+        ("diiqn-paper", "none", {}, [1.0, 1.5, 2.5, 4.5]),
+        ("jsrl", None, {}, [math.nan] * 4),
+        ("diiqn", None, {}, [math.nan] * 4),
+        ("some_module:Class", None, {}, [math.nan] * 4),
+        ("diiqn", None, {40: 7.0, 60: 8.0}, [7.0, 7.0, 8.0, 8.0]),
+    ],
+)
+def test_own_return_is_that_of_episodes_that_no_guide_led(
+    algorithm: str, guide: str | None, told: dict[int, float], expected: list[float]
+) -> None:
+    """Nothing where nobody knows; of an agent that is led, what it says itself."""
+    result = {
+        "settings": {"class": algorithm, "settings": {} if guide is None else {"guide": guide}},
+        "training": {"step": [25, 50, 75, 100], "return": [1.0, 2.0, 4.5, 10.5]},
+        "expert_statistics": [{"step": 1}] + [{"step": step, "own_return": value} for step, value in told.items()],
+    }
+    np.testing.assert_allclose(curves.own_curve(result, np.array([25, 50, 75, 100])), expected)
 
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.integers(-5, 5)), min_size=1, max_size=60))
@@ -115,7 +139,7 @@ def test_training_curve_against_slow_reference(episodes: list[tuple[int, int]]) 
     for point in range(1, curves.N_POINTS + 1):
         until = [value for step, value in zip(steps, returns, strict=True) if step <= point * 200 / curves.N_POINTS]
         expected.append(np.mean(until[-curves.WINDOW :]) if until else returns[0])
-    np.testing.assert_allclose(curves.training_curve(steps, returns, 200), expected, atol=1e-12)
+    np.testing.assert_allclose(curves.training_returns(steps, returns, curves.curve_steps(200)), expected, atol=1e-12)
 
 
 def test_final_return() -> None:
