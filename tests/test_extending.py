@@ -57,16 +57,7 @@ class CrossEntropy(ExpertLoss):
 
 
 def make(**arguments: Any) -> DIIQN:
-    # nothing is paid, which gives an automatic margin no unit
-    fixed = {
-        **TINY,
-        "margin": 0.8,
-        "buffer_size": 1000,
-        "learning_rate": 0.01,
-        "gradient_steps": 4,
-        "inference": "nearest",
-        "guide": "none",
-    }
+    fixed = {**TINY, "buffer_size": 1000, "learning_rate": 0.01, "gradient_steps": 4, "inference": "nearest", "guide": "none"}
     return DIIQN("MlpPolicy", Unpaid(LineEnv()), expert_data=right_walks(), **{**fixed, **arguments})
 
 

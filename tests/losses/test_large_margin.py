@@ -40,22 +40,37 @@ def test_where_all_actions_are_plausible_nothing_is_learned() -> None:
     assert q_values.grad.tolist() == [[0.0, 0.0]]
 
 
-def test_a_scaled_margin_follows_the_rewards() -> None:
-    margin = ScaledMargin()
+def test_a_scaled_margin_follows_the_errors() -> None:
+    margin, unpaid = ScaledMargin(), th.zeros(1, 1)
     assert (margin.margin, margin.scale) == (0.0, 0.0)
-    margin.note(th.tensor([[0.1], [-0.3]]))
-    assert margin.margin == margin.scale == pytest.approx(2 * 0.05**0.5)
-    margin.note(th.tensor([[1.2]]))
-    assert margin.margin == pytest.approx(2 * (0.99 * 0.05 + 0.01 * 1.44) ** 0.5)
+    margin.note(th.tensor([0.1, 0.3]), unpaid)
+    assert margin.margin == margin.scale == pytest.approx(2 * 0.2)
+    margin.note(th.tensor([1.2]), unpaid)
+    assert margin.margin == pytest.approx(2 * (0.99 * 0.2 + 0.01 * 1.2))
     for _ in range(1000):
-        margin.note(th.tensor([[5.0], [-5.0]]))
+        margin.note(th.tensor([5.0, 5.0]), unpaid)
     assert margin.margin == pytest.approx(10.0, rel=1e-3)
     assert margin.scale == 1.0, "the gradient of the temporal-difference loss grows no further, either"
 
 
+def test_where_rewards_are_rare_it_is_their_standard_deviation() -> None:
+    """Errors are small there; what every step pays is no reward to tell apart."""
+    margin = ScaledMargin()
+    margin.note(th.tensor([0.01]), th.tensor([[-0.1], [-0.1], [-0.1], [0.9]]))
+    assert margin.margin == margin.scale == pytest.approx((0.25 * 0.75) ** 0.5)
+    margin.note(th.tensor([0.01]), th.tensor([[-0.1]]))
+    share = 0.99 * 0.25
+    assert margin.margin == pytest.approx((share * (1 - share)) ** 0.5)
+    margin.note(th.tensor([100.0]), th.tensor([[-0.1]]))
+    assert margin.margin == pytest.approx(2 * (0.99 * 0.01 + 0.01 * 100.0)), "the larger one"
+    same = ScaledMargin()
+    same.note(th.tensor([0.01]), th.full((4, 1), -0.1))
+    assert same.margin == pytest.approx(0.02)
+
+
 def test_a_fixed_margin_stays() -> None:
     margin = make_margin(0.8)
-    margin.note(th.tensor([[5.0]]))
+    margin.note(th.tensor([5.0]), th.tensor([[7.0]]))
     assert (margin.margin, margin.scale) == (0.8, 1.0)
     assert isinstance(make_margin("auto"), ScaledMargin)
 
@@ -83,10 +98,11 @@ def test_only_the_values_of_the_samples_get_a_gradient() -> None:
     assert of_losses is None
 
 
-def test_a_scaled_margin_is_twice_what_the_agent_is_paid_and_so_is_the_weight() -> None:
-    """The rewards of matched expert transitions do not count."""
-    of = batch([0, 0], {1: (0, 0)}, known([[True, False]], [0.5]), paid=[0.2, -0.2])
-    td = output(of, [[9.0, 9.0]] * 3 + [[1.0, 2.0]], [0.0] * 3)
+@pytest.mark.parametrize(("errors", "paid"), [([0.1, 0.3], [0.2, -0.2]), ([0.0, 0.0], [0.4, -0.4])])
+def test_a_scaled_margin_is_of_what_the_agent_sees_and_so_is_the_weight(errors: list[float], paid: list[float]) -> None:
+    """Errors and rewards of matched expert transitions do not count."""
+    of = batch([0, 0], {1: (0, 0)}, known([[True, False]], [0.5]), paid=paid)
+    td = output(of, [[9.0, 9.0]] * 3 + [[1.0, 2.0]], [0.0] * 3, errors=[*errors, 77.0])
     loss = ImitateExpert(FadingWeight(3.0), make_margin("auto"))(of, td, 1.0)
     assert float(loss.detach()) == pytest.approx(0.4 * 3.0 * 0.5 * (1.0 + 0.4))
 
@@ -117,7 +133,7 @@ def test_once_it_counts_for_nothing_it_is_nothing() -> None:
 
 def test_both_share_a_scaled_margin() -> None:
     weight, margin = FadingWeight(3.0), make_margin("auto")
-    of = batch([0, 0], samples=known([[True, True]], [0.0]), guided=[True, False], paid=[0.2, -0.2])
+    of = batch([0, 0], samples=known([[True, True]], [0.0]), guided=[True, False], paid=[0.4, -0.4])
     td = output(of, [[1.0, 2.0]] * 3, [0.0] * 2)
     assert float(ImitateExpert(weight, margin)(of, td, 1.0).detach()) == 0, "all actions are plausible"
     assert float(ImitateGuide(weight, margin)(of, td, 1.0).detach()) == pytest.approx(0.4 * 3.0 * (1.0 + 0.4) / 2)
