@@ -73,6 +73,7 @@ ALGORITHMS: dict[str, Algorithm] = {
 }
 RETIRED: dict[str, Algorithm] = {
     "dqn-greedy-episodes": Algorithm("benchmarks.greedy_episodes:GreedyEpisodesDQN", uses_expert=False),
+    "benchmarks.variants:Matching": Algorithm("benchmarks.variants:Matching", uses_expert=True),
     "benchmarks.variants:Exploring": Algorithm("benchmarks.variants:Exploring", uses_expert=True),
 }
 """What is gone, and what committed results still name: they can be read, and never be made again."""

@@ -50,8 +50,10 @@ def own_curve(result: dict[str, Any], at: np.ndarray) -> np.ndarray:
     :param at: steps at which to read it, shape (n,)
     :return: shape (n,), before the first number it is that one; NaN throughout if there is none
     """
-    told = [(sample["step"], sample["own_return"]) for sample in result["expert_statistics"] if "own_return" in sample]
-    if told:
+    samples = result["expert_statistics"]
+    told = [(sample["step"], sample["own_return"]) for sample in samples if "own_return" in sample]
+    # in older cells, without the other name, it is the return that the guide's is compared with
+    if told and any("compared_return" in sample for sample in samples):
         steps, returns = np.array(told).T
         return np.asarray(returns[np.maximum(np.searchsorted(steps, at, side="right") - 1, 0)])
     episodes = result["training"] if plays_alone(result["settings"]) else {"step": [], "return": []}

@@ -1,12 +1,18 @@
-"""Variants of the algorithms that only suites compare, named there as ``benchmarks.variants:CLASS``."""
+"""The default with the habits that the rule does not pick, for suites: ``benchmarks.variants:CLASS``."""
 
 from __future__ import annotations
 
 from sb3_diiqn import DIIQN
-from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT
+from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY
 
 
-class Matching(DIIQN):
-    """DIIQN that trusts in matches everywhere, also where the expert's states do not repeat."""
+class Repeating(DIIQN):
+    """Trusts in matches everywhere, also where the expert's states vary."""
 
     where_states_vary = WHERE_STATES_REPEAT
+
+
+class Varying(DIIQN):
+    """Trusts in networks everywhere, also where the expert's states repeat."""
+
+    where_states_repeat = WHERE_STATES_VARY

@@ -19,7 +19,7 @@ LAYERS = [
     "inference",
     "common",
     "networks",
-    "exploration",
+    "guides",
     "losses",
     "imitation",
     "baselines",

@@ -8,7 +8,7 @@ import numpy as np
 
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.expert.types import take
-from sb3_diiqn.exploration import GuideActions, MatchingGuide
+from sb3_diiqn.guides import GuideActions, MatchingGuide
 from sb3_diiqn.inference import NO_ACTION, NO_MATCH, ActionEstimates, BridgingKnowledge
 from sb3_diiqn.inference.settings import Seed
 
@@ -24,8 +24,8 @@ class BridgingPolicy(MatchingGuide):
     :param n_envs: number of environments
     :param seed: seed of the draws
     :param shortest: whether to take the matching transition with the shortest way to the end of its trajectory
-    :param infer: see :class:`~sb3_diiqn.exploration.MatchingGuide`
-    :param match_pending: see :class:`~sb3_diiqn.exploration.MatchingGuide`
+    :param infer: see :class:`~sb3_diiqn.guides.MatchingGuide`
+    :param match_pending: see :class:`~sb3_diiqn.guides.MatchingGuide`
     """
 
     knowledge: BridgingKnowledge

@@ -29,8 +29,8 @@ class ConfidenceCallback(BaseCallback):
       ``reward_loss`` and ``clone_loss``, means since the last log
     - of the imitation: ``imitation_weight``, that of the margin loss; ``imitation_loss``, mean margin loss before weighting
       since the last log; ``imitation_margin``, the margin in use
-    - of the guide: see :meth:`~sb3_diiqn.exploration.statistics.GuidanceStatistics.take` and
-      :meth:`~sb3_diiqn.exploration.selection.ComparedReturns.statistics`
+    - of the guide: see :meth:`~sb3_diiqn.guides.statistics.GuidanceStatistics.take` and
+      :meth:`~sb3_diiqn.guides.selection.ComparedReturns.statistics`
 
     Where nothing of the expert data can have an effect, or they are in other units than what the agent sees, it warns, once.
 

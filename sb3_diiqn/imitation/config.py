@@ -11,7 +11,7 @@ import numpy as np
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.expert.types import arrays_of, take
-from sb3_diiqn.exploration import Guide
+from sb3_diiqn.guides import Guide
 from sb3_diiqn.imitation.action_inference import ActionInference, NearestInference, NetworkInference
 from sb3_diiqn.imitation.buffers import ExpertRewards
 from sb3_diiqn.imitation.context import Context

@@ -11,7 +11,7 @@ import torch as th
 from gymnasium import spaces
 
 from sb3_diiqn.expert import Observations
-from sb3_diiqn.exploration import ComparedReturns
+from sb3_diiqn.guides import ComparedReturns
 from sb3_diiqn.inference import ActionEstimates, ExpertKnowledge
 from sb3_diiqn.inference.settings import Seed
 

@@ -26,7 +26,7 @@ from sb3_diiqn.common.wrappers import refuse_wrong_order
 from sb3_diiqn.exceptions import DIIQNError
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.expert.given import ExpertData, index_path, paths_of
-from sb3_diiqn.exploration import GuidedExploration, MatchingGuide
+from sb3_diiqn.guides import GuidedExploration, MatchingGuide
 from sb3_diiqn.imitation.buffers import ExpertMatchingMixin, complete_restored
 from sb3_diiqn.imitation.callbacks import with_confidence_callback
 from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, Habits, ImitationConfig, states_repeat

@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sb3_diiqn.common.batch import Batch, TDOutput, Transitions, make_batch
 from sb3_diiqn.common.running_means import RunningMeans
 from sb3_diiqn.expert import Observations
-from sb3_diiqn.exploration import (
+from sb3_diiqn.guides import (
     CloneGuide,
     ComparedReturns,
     FirstCertain,

@@ -26,7 +26,7 @@ def refuse_impossible_combinations(model: Any, config: ImitationConfig, expert: 
     :raises ConfigurationError: names the argument, and what to do
     """
     if config.expert_rewards == "recorded" and expert.rewards is None:
-        raise ConfigurationError("expert_rewards='recorded': the expert data has no rewards; use 'none'")
+        raise ConfigurationError("expert_rewards='recorded': the expert data has no rewards; use 'inferred'")
     if model.optimize_memory_usage or model.replay_buffer_kwargs.get("optimize_memory_usage"):
         raise ConfigurationError("optimize_memory_usage=True does not work with expert data: leave it False")
     if model.replay_buffer_class is not None and model.replay_buffer_class not in EXPERT_BUFFERS:
@@ -36,8 +36,9 @@ def refuse_impossible_combinations(model: Any, config: ImitationConfig, expert: 
         )
     if _own_n_steps(model) > 1 and isinstance(model.observation_space, spaces.Dict):
         raise ConfigurationError(f"n_steps={model.n_steps}: Dict observations have no n-step returns; use n_steps=1")
-    alone = model.batch_size == 1 and config.inference == "inverse_dynamics"
-    require(not alone, "batch_size", model.batch_size, "at least 2 with a network as inference, which normalises batches")
+    networks = config.inference == "inverse_dynamics" or config.expert_rewards == "inferred"
+    alone = model.batch_size == 1 and networks
+    require(not alone, "batch_size", model.batch_size, "at least 2 with networks that infer, which normalise batches")
 
 
 def make_expert_buffer(model: Any, knowledge: ExpertKnowledge, expert_rewards: ExpertRewards) -> ReplayBuffer:

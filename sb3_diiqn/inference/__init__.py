@@ -7,13 +7,13 @@ together. For an expert with other actions (HA-DIIQN), ``feasibility`` finds wha
 ``bridges`` find ways around, and ``bridging`` holds that together. Arrays only: nothing here knows a network or an algorithm.
 """
 
-from sb3_diiqn.inference.actions import NO_ACTION
 from sb3_diiqn.inference.bridging import BridgingKnowledge
 from sb3_diiqn.inference.confidence import Confidence, ConfidenceStatistics
 from sb3_diiqn.inference.distances import Distance, DistanceFunction
 from sb3_diiqn.inference.estimates import ActionEstimates, draw_actions, estimate
 from sb3_diiqn.inference.feasibility import Feasibility
 from sb3_diiqn.inference.knowledge import NO_MATCH, AgentTransitions, ExpertKnowledge, ExpertTransitions
+from sb3_diiqn.inference.nearest import NO_ACTION
 from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings
 
 __all__ = [

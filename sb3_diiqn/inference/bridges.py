@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sb3_diiqn.inference.actions import NO_ACTION
+from sb3_diiqn.inference.nearest import NO_ACTION
 
 
 class BridgeCandidates(NamedTuple):

@@ -13,7 +13,6 @@ from sb3_diiqn.exceptions import ExpertDataError
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.expert.types import joined, take
 from sb3_diiqn.inference import confidence as equations
-from sb3_diiqn.inference.actions import NO_ACTION, InferredActions
 from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.distances import ROUNDING, Distance
 from sb3_diiqn.inference.distinct_pairs import check_distinct_pairs
@@ -21,6 +20,7 @@ from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.index import Hits
 from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
 from sb3_diiqn.inference.metrics import make_distance
+from sb3_diiqn.inference.nearest import NO_ACTION, InferredActions
 from sb3_diiqn.inference.settings import InferenceSettings, Seed
 from sb3_diiqn.inference.ways import END, NOWHERE, Ends, steps_left
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sb3_diiqn.inference.actions import NO_ACTION
 from sb3_diiqn.inference.bridges import BridgeCandidates, no_candidates
 from sb3_diiqn.inference.index import Hits
+from sb3_diiqn.inference.nearest import NO_ACTION
 
 
 class Matches(NamedTuple):

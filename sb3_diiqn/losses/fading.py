@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sb3_diiqn.exploration import ComparedReturns
+from sb3_diiqn.guides import ComparedReturns
 
 
 class FadingWeight:

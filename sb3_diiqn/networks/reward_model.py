@@ -28,7 +28,8 @@ class RewardModel(TransitionClassifier):
     Learns from the agent's own transitions, and is asked about the expert's, as inverse dynamics are.
 
     Most tasks pay few different amounts: the model is a classifier over those that the agent has seen, so that "nothing" is
-    exactly 0, and does not add up along an episode. Where there are more than it has classes, it predicts the amount itself.
+    exactly 0, and does not add up along an episode. Where there are more than it has classes, it predicts the amount itself,
+    and is as certain as the share of their variance that it has explained of late.
 
     It also tells whether an episode ends. The recording knows that, too; where the two disagree, the agent has seen nothing of
     the kind, and what it would have been paid is not known: a goal that it has never reached is not worth 0.
@@ -36,6 +37,9 @@ class RewardModel(TransitionClassifier):
     :param observation_space: the environment's observation space
     :param n_classes: how many different amounts it can tell apart
     """
+
+    #: weight of a new batch in running means
+    step_size = 0.01
 
     def __init__(self, observation_space: spaces.Space[Any], n_classes: int = 32) -> None:
         # beside the classes: the amount itself, and the end
@@ -48,11 +52,14 @@ class RewardModel(TransitionClassifier):
         self.register_buffer("n_learned", th.zeros((), dtype=th.int64))
         # mean and mean square of the amounts, which standardise what is predicted where there are too many
         self.register_buffer("moments", th.zeros(2, dtype=th.float64))
+        # share of the variance that predicted amounts leave unexplained; nothing was predicted yet
+        self.register_buffer("unexplained", th.ones((), dtype=th.float64))
 
     amounts: th.Tensor
     n_amounts: th.Tensor
     n_learned: th.Tensor
     moments: th.Tensor
+    unexplained: th.Tensor
 
     @property
     def is_classifier(self) -> bool:
@@ -114,13 +121,16 @@ class RewardModel(TransitionClassifier):
             classes = (paid[:, None] == self.amounts[:known]).int().argmax(dim=1)
             return nn.functional.cross_entropy(outputs[:, :known], classes)
         mean, scale = self._scale()
-        return nn.functional.smooth_l1_loss(outputs[:, self.n_classes], ((paid - mean) / scale).float())
+        targets, predicted = ((paid - mean) / scale).float(), outputs[:, self.n_classes]
+        self.unexplained += self.step_size * ((predicted.detach() - targets).square().mean() - self.unexplained)
+        return nn.functional.smooth_l1_loss(predicted, targets)
 
     def _amounts(self, outputs: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
         """Return amounts, and how certain they are, each shape (n,)."""
         if not self.is_classifier:
             mean, scale = self._scale()
-            return outputs[:, self.n_classes] * scale + mean, th.ones(len(outputs), device=outputs.device)
+            certainty = float((1.0 - self.unexplained).clamp(0.0, 1.0))
+            return outputs[:, self.n_classes] * scale + mean, th.full((len(outputs),), certainty, device=outputs.device)
         known = int(self.n_amounts)
         probability, classes = outputs[:, :known].softmax(dim=1).max(dim=1)
         # of a single amount, nothing else is possible
@@ -133,7 +143,7 @@ class RewardModel(TransitionClassifier):
 
     def _note(self, paid: th.Tensor) -> None:
         """Take up amounts that were not seen before."""
-        step = 1.0 if int(self.n_amounts) == 0 else 0.01
+        step = 1.0 if int(self.n_amounts) == 0 else self.step_size
         self.moments += step * (th.stack([paid.mean(), paid.square().mean()]) - self.moments)
         if not self.is_classifier:
             return

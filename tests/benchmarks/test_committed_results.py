@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.algorithms import RETIRED, find_algorithm
+from benchmarks.analysis import load_groups
 from benchmarks.archive import read_archive
 from benchmarks.storage import ResultFolder
 from benchmarks.suite import load_suite
 from sb3_diiqn.exceptions import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ResultFolder(ROOT / "results")
+RESULTS, EARLIER = ResultFolder(ROOT / "results"), ResultFolder(ROOT / "results" / "earlier")
 SHIPPED = {path.stem for path in (ROOT / "benchmarks" / "suites").glob("*.yml")}
-#: of an argument's value that is gone
-RETIRED_VARIATIONS = {"expert_rewards=agent"}
 SUITES = {suite.name: suite for suite in RESULTS.suites()} if RESULTS.root.exists() else {}
 
 
@@ -38,13 +38,21 @@ def test_every_cell_is_of_the_present_suite_and_expert(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SUITES.keys() & SHIPPED))
 def test_the_suite_is_the_one_in_the_package(name: str) -> None:
-    """But for rows that left it, whose results are kept, and for those that were added and not run yet."""
+    """But for rows that were added and not run yet."""
     committed, present = ({str(cell): cell for cell in suite.cells()} for suite in (SUITES[name], load_suite(name)))
     for path, cell in committed.items():
-        if path in present:
-            assert cell.settings_hash == present[path].settings_hash, path
-        else:
-            assert cell.settings["class"] in RETIRED or cell.variation in RETIRED_VARIATIONS, path
+        assert cell.settings_hash == present[path].settings_hash, path
+
+
+@pytest.mark.slow
+def test_those_of_the_default_before_can_be_read() -> None:
+    """They are evidence, and nothing is added to them."""
+    suites = EARLIER.suites()
+    assert {"minatar", "minatar_parts", "classic_control"} <= {suite.name for suite in suites}
+    for suite in suites:
+        groups = load_groups(suite, EARLIER)
+        assert sum(len(group.results) for group in groups) == len(read_archive(EARLIER.archive(suite.name)))
+        assert all(np.isfinite(group.greedy_areas).all() for group in groups)
 
 
 @pytest.mark.parametrize("name", RETIRED)

@@ -68,6 +68,7 @@ def fabricate(root: Path, suite: Suite) -> ResultFolder:
         statistics = [{"step": step, "confidence": step / 100, "matched": 0.5} for step in range(0, 101, 10)]
         result: dict[str, Any] = {
             "format": FORMAT,
+            "suite": suite.name,
             "status": "finished",
             "seed": cell.seed,
             "settings": cell.settings,

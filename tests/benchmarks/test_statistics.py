@@ -117,6 +117,7 @@ def test_training_curve(monkeypatch: pytest.MonkeyPatch) -> None:
         ("diiqn", None, {}, [math.nan] * 4),
         ("some_module:Class", None, {}, [math.nan] * 4),
         ("diiqn", None, {40: 7.0, 60: 8.0}, [7.0, 7.0, 8.0, 8.0]),
+        ("diiqn", None, {-1: 7.0}, [math.nan] * 4),
     ],
 )
 def test_own_return_is_that_of_episodes_that_no_guide_led(
@@ -126,7 +127,8 @@ def test_own_return_is_that_of_episodes_that_no_guide_led(
     result = {
         "settings": {"class": algorithm, "settings": {} if guide is None else {"guide": guide}},
         "training": {"step": [25, 50, 75, 100], "return": [1.0, 2.0, 4.5, 10.5]},
-        "expert_statistics": [{"step": 1}] + [{"step": step, "own_return": value} for step, value in told.items()],
+        "expert_statistics": [{"step": 1} if -1 in told else {"step": 1, "compared_return": 3.0}]
+        + [{"step": step, "own_return": value} for step, value in told.items()],
     }
     np.testing.assert_allclose(curves.own_curve(result, np.array([25, 50, 75, 100])), expected)
 

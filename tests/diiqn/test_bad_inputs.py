@@ -73,7 +73,8 @@ WITH_DATA: list[tuple[dict[str, Any], str]] = [
         {**matching(similarity_metric=lambda first, second: np.zeros((1, 1))), "look": "dict"},
         "a callable is not supported for Dict",
     ),
-    ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with a network"),
+    ({"batch_size": 1, "inference": "inverse_dynamics"}, "batch_size=1.*at least 2 with networks"),
+    ({"batch_size": 1, "inference": "nearest", "expert_rewards": "inferred"}, "batch_size=1.*at least 2 with networks"),
     ({"optimize_memory_usage": True}, "optimize_memory_usage=True.*leave it False"),
     (
         {"optimize_memory_usage": True, "replay_buffer_kwargs": {"handle_timeout_termination": False}},
@@ -211,5 +212,5 @@ def test_n_steps_where_there_are_none() -> None:
 
 
 def test_recorded_rewards_have_to_be_there() -> None:
-    with pytest.raises(ConfigurationError, match="expert_rewards='recorded'.*no rewards.*'none'"):
+    with pytest.raises(ConfigurationError, match="expert_rewards='recorded'.*no rewards.*'inferred'"):
         make(expert_rewards="recorded")

@@ -9,7 +9,7 @@ import pytest
 
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.envs import Maze2D
-from sb3_diiqn.exploration import GuidedExploration
+from sb3_diiqn.guides import GuidedExploration
 from sb3_diiqn.ha_diiqn import BridgingPolicy
 from sb3_diiqn.inference import NO_ACTION, BridgingKnowledge, Feasibility
 from tests.inference.bridge_reference import AgentStep

@@ -9,7 +9,7 @@ import torch as th
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_diiqn import DIIQN, PAPER
-from sb3_diiqn.exploration import GuidedExploration
+from sb3_diiqn.guides import GuidedExploration
 from sb3_diiqn.imitation.learner import Learner
 from tests.helpers import TINY, LineEnv, right_walks, with_habits
 

@@ -8,7 +8,7 @@ import torch as th
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from sb3_diiqn import DIIQN, ExpertObservations
-from sb3_diiqn.exploration import CloneGuide, FirstCertain, Guide, MatchingGuide
+from sb3_diiqn.guides import CloneGuide, FirstCertain, Guide, MatchingGuide
 from sb3_diiqn.inference import NO_ACTION
 from tests.helpers import LEFT, RIGHT, TINY, LineEnv, walk
 from tests.imitation.line_models import CLONE, exploration_of, learner_of, make

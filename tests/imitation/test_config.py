@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sb3_diiqn import DIIQN, HADIIQN, PAPER, ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError
-from sb3_diiqn.exploration import CloneGuide, FirstCertain, MatchingGuide
+from sb3_diiqn.guides import CloneGuide, FirstCertain, MatchingGuide
 from sb3_diiqn.ha_diiqn import BridgingPolicy
 from sb3_diiqn.imitation.action_inference import NearestInference, NetworkInference
 from sb3_diiqn.imitation.config import (

@@ -11,7 +11,7 @@ import torch as th
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from sb3_diiqn import DIIQN
-from sb3_diiqn.exploration import Guide, GuideActions
+from sb3_diiqn.guides import Guide, GuideActions
 from sb3_diiqn.imitation.action_inference import ActionInference, ExpertRows
 from sb3_diiqn.imitation.context import Context
 from sb3_diiqn.inference import NO_ACTION

@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
 
 from sb3_diiqn import DIIQN
-from sb3_diiqn.exploration import ComparedReturns, GuideEpisodes
+from sb3_diiqn.guides import ComparedReturns, GuideEpisodes
 from tests.helpers import LineEnv, right_walks
 from tests.imitation.line_models import exploration_of
 

@@ -10,7 +10,7 @@ import pytest
 
 from sb3_diiqn import DIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
-from sb3_diiqn.exploration import CloneGuide, FirstCertain, Guide, GuideActions
+from sb3_diiqn.guides import CloneGuide, FirstCertain, Guide, GuideActions
 from sb3_diiqn.imitation.action_inference import ActionInference
 from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, right_walks, walk
 

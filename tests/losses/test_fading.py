@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sb3_diiqn.exploration import ComparedReturns
+from sb3_diiqn.guides import ComparedReturns
 from sb3_diiqn.losses import FadingWeight
 
 

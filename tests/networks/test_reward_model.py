@@ -126,6 +126,20 @@ def test_of_many_amounts_it_tells_about_how_much(unit: float) -> None:
     assert (told.certainty > 0.9).all()
 
 
+def test_amounts_are_certain_as_far_as_they_are_explained() -> None:
+    """One too many to be classes, and nothing is certain again until that was learned; what is chance never is."""
+    th.manual_seed(0)
+    model, generator = RewardModel(LINE, n_classes=2), np.random.default_rng(0)
+    places = np.arange(8) % 4
+    certainties = []
+    for step in range(400):
+        paid = generator.normal(size=8) if step >= 200 else (places % 2).astype(float)
+        model.learn(*line_to(places.astype(float)), paid, np.zeros(8, dtype=bool))
+        certainties.append(model.predict(*line_to(places[:1].astype(float)), np.zeros(1, dtype=bool)).certainty[0])
+    assert certainties[199] > 0.6
+    assert max(certainties[200:]) < 0.3
+
+
 # --- asking, and saving -------------------------------------------------------------------------------------------------------
 
 

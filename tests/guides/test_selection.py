@@ -1,0 +1,143 @@
+"""Episodes that the guide plays: when it is the better one, and who chooses in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sb3_diiqn.guides import ComparedReturns, GuidedExploration, GuideEpisodes
+from tests.guides.test_guided import EXPERT, HOST, N_ACTIONS, Recorder
+
+
+def compared(guides: list[float], own: list[float]) -> ComparedReturns:
+    returns = ComparedReturns()
+    for value in guides:
+        returns.note(True, value)
+    for value in own:
+        returns.note(False, value)
+    return returns
+
+
+@pytest.mark.parametrize(
+    ("guides", "own", "expected"),
+    [
+        # the difference is 1, its variance 2.5 / 5: the normal distribution up to the square root of 2
+        ([1, 2, 3, 4, 5], [2, 2, 2, 2, 2], 0.92135),
+        # 1 / sqrt(2.5 / 5 + 10 / 5) below zero
+        ([1, 2, 3, 4, 5], [0, 2, 4, 6, 8], 0.26355),
+        ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], 0.5),
+        ([2] * 5, [1] * 5, 1.0),
+        ([1] * 5, [2] * 5, 0.0),
+        # nothing tells them apart: the benefit of the doubt, of which half is left after 50 episodes
+        ([1] * 5, [1] * 5, 0.5 + 0.5 * 50 / 55),
+        ([1] * 50, [1] * 5, 0.75),
+        ([-1.0000000000000007] * 15, [-1.0000000000000007] * 7, 0.5 + 0.5 * 50 / 65),  # their means are rounded
+        ([0] * 4, [1] * 15, 1.0),  # too few to tell
+        ([0] * 15, [1] * 4, 1.0),
+    ],
+)
+def test_probability_that_the_guide_is_better(guides: list[float], own: list[float], expected: float) -> None:
+    assert compared(guides, own).guide_is_better() == pytest.approx(expected, abs=1e-5)
+
+
+def test_only_the_latest_episodes_count() -> None:
+    returns = compared([0] * 15, [1] * 15)
+    assert returns.guide_is_better() == 0
+    for _ in range(15):
+        returns.note(True, 2)
+    assert returns.guide_is_better() == 1
+    assert returns.statistics() == {"guide_return": 2, "compared_return": 1, "guide_is_better": 1}
+
+
+def test_a_bad_beginning_is_forgotten_and_the_guide_tried_again() -> None:
+    returns = compared([0] * 20, [1] * 480)
+    assert returns.guide_is_better() == 0
+    for _ in range(15):
+        returns.note(False, 1)
+    assert returns.guide_is_better() == 0  # five are left
+    returns.note(False, 1)
+    assert returns.guide_is_better() == 1
+
+
+@pytest.mark.parametrize("value", [1.0, -1.0000000000000007])
+def test_who_returned_different_things_before_and_the_same_now_are_equals(value: float) -> None:
+    """Nobody has solved the task at first, then the guide has, in the end both have."""
+    returns = compared([value - 1] * 7, [value - 1] * 15)
+    assert not returns.are_known()
+    for _ in range(5):
+        returns.note(True, value)
+    assert returns.are_known() and returns.guide_is_better() > 0.9
+    for _ in range(15):
+        returns.note(True, value)
+        returns.note(False, value)
+    assert returns.are_known() and returns.guide_is_better() == 0.5
+    assert returns.guide_is_clearly_better() == 0.0
+
+
+def test_statistics_of_nothing() -> None:
+    assert ComparedReturns().statistics() == {"guide_is_better": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("guides", "own", "remaining", "expected"),
+    [
+        ([2] * 5, [1] * 5, 1.0, 0.6),
+        ([1] * 5, [1] * 5, 1.0, 0.6 * 50 / 55),  # as in a sparse task that nobody has solved yet
+        ([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], 1.0, 0.03),
+        # better with probability 0.92135, see above
+        ([1, 2, 3, 4, 5], [2] * 5, 1.0, 0.6 * 0.8427),
+        ([1, 2, 3, 4, 5], [0, 2, 4, 6, 8], 1.0, 0.03),
+        ([0] * 5, [1] * 5, 1.0, 0.03),
+        ([], [], 1.0, 0.6),
+        ([2] * 5, [1] * 5, 0.25, 0.15),
+        ([2] * 5, [1] * 5, 0.0, 0.0),
+    ],
+)
+def test_fraction_of_episodes_that_the_guide_plays(
+    guides: list[float], own: list[float], remaining: float, expected: float
+) -> None:
+    episodes = GuideEpisodes(0.6, compared(guides, own), n_envs=20_000, seed=0)
+    episodes.begin(np.ones(20_000, dtype=bool), remaining)
+    assert episodes.guides.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 20_000))
+
+
+def test_who_plays_changes_only_where_an_episode_begins() -> None:
+    episodes = GuideEpisodes(0.5, ComparedReturns(), n_envs=1000, seed=0)
+    episodes.begin(np.ones(1000, dtype=bool), 1.0)
+    before = episodes.guides.copy()
+    starts = np.arange(1000) < 500
+    episodes.begin(starts, 1.0)
+    np.testing.assert_array_equal(episodes.guides[~starts], before[~starts])
+    assert (episodes.guides[starts] != before[starts]).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_returns_are_those_of_whole_episodes() -> None:
+    returns = ComparedReturns()
+    episodes = GuideEpisodes(0.5, returns, n_envs=2, seed=0)
+    episodes.guides[:] = [True, False]
+    episodes.note(np.array([1.0, 10.0]), np.array([False, True]), count=False)  # too early to count
+    episodes.note(np.array([2.0, 20.0]), np.array([True, False]), count=True)
+    episodes.note(np.array([4.0, 40.0]), np.array([True, True]), count=True)
+    assert list(returns.latest(by_guide=True)) == [3, 4]
+    assert list(returns.latest(by_guide=False)) == [60]
+
+
+def guides_actions(fraction: float, guides: list[float], own: list[float], n_envs: int = 4000) -> np.ndarray:
+    """Actions of the second step of an episode without any other exploration, shape (n_envs,)."""
+    episodes = GuideEpisodes(fraction, compared(guides, own), n_envs, seed=1)
+    exploration = GuidedExploration(Recorder(), 0.0, N_ACTIONS, n_envs, 0, episodes)
+    observations = np.arange(n_envs)[:, None]
+    for _ in range(2):
+        actions = exploration.override(np.full(n_envs, HOST), observations, 0.1)
+        exploration.note_step(np.zeros(n_envs), np.zeros(n_envs, dtype=bool))
+    return actions
+
+
+def test_in_its_episodes_the_guide_acts() -> None:
+    actions = guides_actions(0.5, [1] * 5, [0] * 5)
+    assert set(actions) == {HOST, EXPERT}
+    assert (actions == EXPERT).mean() == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_guide_that_is_worse_plays_hardly_any() -> None:
+    assert (guides_actions(0.5, [0] * 5, [1] * 5) == EXPERT).mean() < 0.05
