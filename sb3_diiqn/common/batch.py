@@ -86,6 +86,8 @@ class Batch(NamedTuple):
     samples: Samples | None
     guided: th.Tensor
     """Which of the agent's actions were the guide's, shape (n_agent,), bool."""
+    largest_value: float = float("inf")
+    """No next observation is worth more."""
 
 
 class TDOutput(NamedTuple):

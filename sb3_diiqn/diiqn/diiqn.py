@@ -166,6 +166,7 @@ class DIIQN(ImplicitImitation, DQN):
         """
         with th.no_grad():
             next_values = self.q_net_target(batch.next_observations).max(dim=1, keepdim=True).values[batch.next_row]
+            next_values = next_values.clamp(max=batch.largest_value)
             targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_values
         q_values = self.q_net(batch.observations)
         values = q_values[batch.row].gather(1, batch.actions)

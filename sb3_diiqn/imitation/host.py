@@ -280,6 +280,7 @@ class ImplicitImitation(PreparedLearning):
         if self.learner is not None:
             shown = new_obs if normalizer is None else normalizer.get_original_obs()
             require_finite(self.num_timesteps, shown, rewards, infos)
+            self.learner.note_rewards(rewards)
         if self.learner is None or normalizer is None:
             super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         else:

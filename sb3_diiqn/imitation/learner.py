@@ -55,6 +55,8 @@ class LearnerState:
     n_updates: int = 0
     #: what is known of the guide holds after loading, too
     returns: ComparedReturns = field(default_factory=ComparedReturns)
+    #: the largest one that was ever seen, not normalised
+    largest_reward: float = -np.inf
 
 
 class Host(Protocol):
@@ -145,6 +147,8 @@ class Learner:
         self.reward_source = make_reward_source(config.expert_rewards, context)
         self.exploration = self._make_exploration(context, matching_guide)
         self.losses = self._make_losses(context)
+        if config.expert_rewards == "recorded":
+            self.note_rewards(np.asarray(knowledge.expert.rewards))
         generator = np.random.default_rng(host.stream_seed(3))
         self.sampler = ExpertSampler(host, self.inference, generator, self.reward_source)
 
@@ -165,6 +169,28 @@ class Learner:
         self._train_networks()
         return float(loss.item())
 
+    def note_rewards(self, rewards: np.ndarray) -> None:
+        """
+        Note what was paid.
+
+        :param rewards: not normalised, shape (n,)
+        """
+        self.state.largest_reward = max(self.state.largest_reward, float(rewards.max()))
+
+    @property
+    def largest_value(self) -> float:
+        """
+        No value is larger than that of the largest reward in every step for ever, infinite where there is no such bound.
+
+        Imitation raises values though nobody pays for it, and what was never tried is taken for the best of all.
+        """
+        largest, gamma, env = self.state.largest_reward, self.host.gamma, self.host._vec_normalize_env
+        # without imitation the targets are the host's; and nobody knows what the first positive reward will be
+        if len(self.losses) == 1 or largest <= 0 or gamma >= 1:
+            return np.inf
+        paid = largest if env is None else float(env.normalize_reward(np.array([largest]))[0])
+        return paid / (1 - gamma)
+
     def _loss(self, batch: Batch, td: TDOutput, progress_remaining: float) -> th.Tensor:
         loss = td.losses[batch.agent].mean()
         for term in self.losses:
@@ -177,7 +203,8 @@ class Learner:
         wanted = any(term.wants_samples(progress_remaining) for term in self.losses)
         samples, sampled = self.sampler.sample() if wanted else (None, None)
         agent, matched = self._agent_transitions(drawn), self._matched_transitions(drawn)
-        return make_batch(agent, matched, drawn.expert.matches, buffer.drawn_guided(), samples, sampled)
+        batch = make_batch(agent, matched, drawn.expert.matches, buffer.drawn_guided(), samples, sampled)
+        return batch._replace(largest_value=self.largest_value)
 
     def _agent_transitions(self, drawn: ImitationSamples) -> Transitions:
         agent = drawn.agent
