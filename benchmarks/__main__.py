@@ -133,9 +133,7 @@ def _report(options: argparse.Namespace) -> int:
 def _headline(options: argparse.Namespace) -> int:
     from benchmarks.headline import write_headline  # noqa: PLC0415
 
-    folder = ResultFolder(options.out)
-    (suite,) = folder.suites(["minatar"])
-    print(write_headline(suite, folder, options.figure).markdown())
+    print(write_headline(ResultFolder(options.out), options.figure).markdown())
     return 0
 
 

@@ -2,68 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.algorithms import BASELINE
 from benchmarks.analysis import Group, load_groups
 from benchmarks.equal_time import compare
 from benchmarks.plots import STYLE, curve, save, smoothed, step_axis, styles
-from benchmarks.report import number
+from benchmarks.report import NOTHING, number
 from benchmarks.statistics import interquartile_mean
 from benchmarks.storage import ResultFolder
 from benchmarks.suite import Suite
 from benchmarks.tables import Table
 
-ALGORITHMS = ("dqn", "diiqn")
-ENVIRONMENTS = ("Breakout", "Asterix", "Freeway")
-NAMES = {"dqn": "DQN", "diiqn": "DIIQN"}
+
+class Row(NamedTuple):
+    """A row of the table."""
+
+    suite: str
+    environment: str
+    algorithm: str
+    name: str
 
 
-def write_headline(suite: Suite, folder: ResultFolder, path: Path) -> Table:
+TASKS = (
+    Row("minatar_parts", "Breakout", "diiqn", "Breakout"),
+    Row("minatar_parts", "Asterix", "diiqn", "Asterix"),
+    Row("classic_control", "CartPole-v1", "diiqn", "CartPole"),
+    Row("classic_control", "Acrobot-v1", "diiqn", "Acrobot"),
+    Row("demo", "Maze2D", "diiqn", "maze"),
+    Row("mazes", "king-expert", "hadiiqn", "maze, an expert with other moves: HADIIQN"),
+)
+FIGURE = ("Breakout", "Asterix", "CartPole")
+"""The tasks that are drawn, by name."""
+NAMES = {"dqn": "DQN", "diiqn": "DIIQN", "hadiiqn": "HADIIQN"}
+
+
+def write_headline(folder: ResultFolder, path: Path) -> Table:
     """
     Draw the figure.
 
-    :param suite: with the algorithms :data:`ALGORITHMS` and the environments :data:`ENVIRONMENTS`
-    :param folder: where its finished cells are
+    :param folder: where the finished cells of :data:`TASKS` are
     :param path: the PNG
-    :return: the table, of all environments of the suite
+    :return: the table
     """
-    groups = [g for g in load_groups(suite, folder) if g.variation == "default" and g.algorithm in ALGORITHMS]
+    suites = {suite.name: suite for suite in folder.suites({row.suite for row in TASKS})}
+    groups = {name: load_groups(suite, folder) for name, suite in suites.items()}
+    pairs = {row.name: _pair(row, groups[row.suite]) for row in TASKS}
     with matplotlib.rc_context({**STYLE, "savefig.dpi": 200}):
-        save(_figure(groups), path)
-    return _table(groups, suite, folder)
+        save(_figure({name: pairs[name] for name in FIGURE}), path)
+    rows = [
+        [row.name, *map(_scores, pairs[row.name]), _time(pairs[row.name][1], groups[row.suite], suites[row.suite], folder)]
+        for row in TASKS
+    ]
+    return Table(["", "DQN, greedy", "DIIQN, greedy", "CPU time"], rows)
 
 
-def _figure(groups: list[Group]) -> Figure:
+def _pair(row: Row, groups: Iterable[Group]) -> tuple[Group, Group]:
+    """Find the baseline and the algorithm of a row."""
+    found = {g.algorithm: g for g in groups if (g.environment, g.variation) == (row.environment, "default")}
+    return found[BASELINE], found[row.algorithm]
+
+
+def _figure(pairs: dict[str, tuple[Group, Group]]) -> Figure:
     figure = Figure(figsize=(8, 3.2), layout="constrained")
-    for axis, environment in zip(figure.subplots(1, len(ENVIRONMENTS)), ENVIRONMENTS, strict=True):
-        shown = [(group, style) for group, style in styles(groups) if group.environment == environment]
-        for group, style in shown:
+    for axis, (name, pair) in zip(figure.subplots(1, len(pairs)), pairs.items(), strict=True):
+        for group, style in styles(list(pair)):
             steps, curves = group.greedy_curves
             curve(axis, steps, smoothed(curves), style | {"label": NAMES[group.algorithm], "linewidth": 2.4})
-        axis.axhline(shown[0][0].reference_return, color="#333333", linestyle=(0, (4, 3)), linewidth=1.2, label="expert")
-        axis.set_title(environment, fontsize=13)
-        step_axis(axis, shown[0][0].n_timesteps)
+        axis.axhline(pair[0].reference_return, color="#333333", linestyle=(0, (4, 3)), linewidth=1.2, label="expert")
+        axis.set_title(name, fontsize=13)
+        step_axis(axis, pair[0].n_timesteps)
         axis.set_ylim(bottom=0)
-        axis.set_xticks([0, 250_000, 500_000])
+        axis.set_xticks([0, pair[0].n_timesteps // 2, pair[0].n_timesteps])
     figure.axes[0].set_ylabel("greedy return")
     lines = figure.axes[0].get_legend_handles_labels()
     figure.legend(*lines, loc="outside lower center", ncols=len(lines[0]), fontsize=12)
     return figure
 
 
-def _table(groups: list[Group], suite: Suite, folder: ResultFolder) -> Table:
-    times = {one.timed.group.environment: one.timed for one in compare(groups, suite, folder)}
-    rows = []
-    for environment in suite.environments:
-        pair = {group.algorithm: group for group in groups if group.environment == environment}
-        scores = [f"{_mean(pair[name].greedy_areas)} / {_mean(pair[name].greedy_ends)}" for name in ALGORITHMS]
-        timed = times.get(environment)
-        rows.append([environment, *scores, "-" if timed is None else f"{1 / timed.speed:.2f}"])
-    return Table(["MinAtar", *(f"{NAMES[name]}, greedy" for name in ALGORITHMS), "CPU time"], rows)
+def _time(group: Group, groups: list[Group], suite: Suite, folder: ResultFolder) -> str:
+    """Tell how much of the CPU time it takes, where that was measured."""
+    timed = next((one.timed for one in compare(groups, suite, folder) if one.timed.group is group), None)
+    return NOTHING if timed is None else f"{1 / timed.speed:.2f}"
+
+
+def _scores(group: Group) -> str:
+    return f"{_mean(group.greedy_areas)} / {_mean(group.greedy_ends)}"
 
 
 def _mean(scores: np.ndarray) -> str:

@@ -95,6 +95,7 @@ def in_use(learner: Learner) -> str:
         f"observations compared by {distance}, matching from a similarity of {threshold:g} on, as "
         f"{knowledge.matching_pairs:.1%} of the pairs of distinct expert states do",
         f"actions inferred from the nearest transitions{by}",
+        f"values from all of it, rewards {config.expert_rewards}" if learner.reward_source else "values where states match",
         _guide(learner),
         f"imitation loss with weight {config.imitation_coef:g}" if config.imitation_coef else "no imitation loss",
     ]
