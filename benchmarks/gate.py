@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +88,10 @@ def verdict(before: Estimate | None, now: Estimate | None) -> str:
     """
     Say whether a default may replace the one before it.
 
-    :param before: what that one reached, None if nobody knows
+    :param before: what that one reached, None if nobody knows; of a single run there is no interval
     :param now: what it reaches, None if it was not run
     """
-    if now is None or before is None:
+    if now is None or before is None or math.isnan(before.low):
         return NOTHING
     return "yes" if now.value >= before.low else "**no**"
 

@@ -19,6 +19,7 @@ from benchmarks.statistics import interquartile_mean
 from benchmarks.storage import ResultFolder
 from benchmarks.suite import Suite
 from benchmarks.tables import Table
+from sb3_diiqn.exceptions import ConfigurationError
 
 
 class Row(NamedTuple):
@@ -64,8 +65,16 @@ def write_headline(folder: ResultFolder, path: Path) -> Table:
 
 
 def _pair(row: Row, groups: Iterable[Group]) -> tuple[Group, Group]:
-    """Find the baseline and the algorithm of a row."""
+    """
+    Find the baseline and the algorithm of a row.
+
+    :raises ConfigurationError: if they were not run
+    """
     found = {g.algorithm: g for g in groups if (g.environment, g.variation) == (row.environment, "default")}
+    if not {BASELINE, row.algorithm} <= found.keys():
+        raise ConfigurationError(
+            f"{row.suite}, {row.environment}: run {BASELINE} and {row.algorithm} first, and then pack them"
+        )
     return found[BASELINE], found[row.algorithm]
 
 

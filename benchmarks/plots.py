@@ -168,13 +168,13 @@ def equal_time_figure(compared: list[Comparison]) -> Figure:
     environments = list(dict.fromkeys(one.timed.group.environment for one in compared))
     figure = Figure(figsize=(3.6 * len(environments), 6.4), layout="constrained")
     columns = figure.subplots(2, len(environments), squeeze=False).T
-    for name, (greedy, training) in zip(environments, columns, strict=True):
+    for name, (greedy, own) in zip(environments, columns, strict=True):
         chosen = [one for one in compared if one.timed.group.environment == name]
         shown = [chosen[0].baseline, *(one.timed for one in chosen)]
         for timed, (_, style) in zip(shown, styles([timed.group for timed in shown]), strict=True):
-            for axis, curves in ((training, timed.own_curves), (greedy, timed.greedy_curves)):
+            for axis, curves in ((own, timed.own_curves), (greedy, timed.greedy_curves)):
                 curve(axis, timed.times / timed.end, smoothed(curves), style)
-        for axis in (training, greedy):
+        for axis in (own, greedy):
             axis.set_xlabel(f"processor time, {shown[0].group.algorithm}'s whole training = 1")
             axis.set_xlim(0, 1)
             _expert_line(axis, [shown[0].group])
@@ -196,7 +196,7 @@ def colour(algorithm: str) -> str:
 def learning_figure(groups: list[Group]) -> Figure:
     """Draw greedy return and own return over steps, side by side, with the expert's line."""
     figure, axes = _panels(groups, 2)
-    for axis, title in zip(axes, ("Greedy return", "Training return (with guide episodes)"), strict=True):
+    for axis, title in zip(axes, ("Greedy return", "Own return (episodes without a guide)"), strict=True):
         axis.set_title(title)
     _learning_curves(axes, styles(groups))
     _legend(figure, axes)

@@ -28,8 +28,8 @@ time: when as much of the processor's time has passed as {BASELINE}, in its firs
 - Better than {BASELINE}: probability that a run's greedy area exceeds that of a run of {BASELINE}.
 - Expert passed: the interval of the greedy end lies above the expert's mean return.
 - Own return: at a step, the mean return of the latest episodes that the agent alone played, with its exploration: {WINDOW}, \
-or 15 of an agent that a guide leads. Episodes with a guided step are not among them. The mean over {N_POINTS} evenly spaced \
-steps. Nothing where a cell does not know which episodes were the guide's.
+or 15 of an agent that a guide leads. Episodes with a guided step are not among them; long ones have one more often. \
+The mean over {N_POINTS} evenly spaced steps. Nothing where a cell does not know which episodes were the guide's.
 - Figures show at most {MAX_LINES} algorithms: first those that the suite names, and none with less than half of the runs of \
 the others. Curves are means over {SMOOTHED:.0%} of the training around each step. Of all others there are the tables.
 - What is known of the expert. Agreement with its true actions, which no algorithm is given, in the mean of the runs at \

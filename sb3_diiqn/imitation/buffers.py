@@ -220,7 +220,9 @@ class ExpertMatchingMixin(_Buffer):
         expert = self.knowledge.expert
         return self._to_tensors(expert.current(indices), env), self._to_tensors(expert.next(indices), env)
 
-    def outcomes(self, indices: np.ndarray, rewards: np.ndarray, env: VecNormalize | None) -> tuple[th.Tensor, th.Tensor]:
+    def expert_outcomes(
+        self, indices: np.ndarray, rewards: np.ndarray, env: VecNormalize | None
+    ) -> tuple[th.Tensor, th.Tensor]:
         """
         Return rewards of expert transitions as the networks have them, and whether they really ended an episode.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.imitation.action_inference import ExpertRows
 from sb3_diiqn.imitation.context import Context
@@ -28,12 +29,20 @@ class RewardSource(ABC):
         :param rows: n expert transitions
         """
 
-    def learn(self, buffer: Any, env: Any) -> float:
+    def learn(
+        self,
+        observations: TensorObservations,
+        next_observations: TensorObservations,
+        rewards: np.ndarray,
+        terminals: np.ndarray,
+    ) -> float:
         """
-        Learn from the transitions that were drawn last. By default, there is nothing to learn.
+        Learn from a batch of the agent's single steps. By default, there is nothing to learn.
 
-        :param buffer: the replay buffer
-        :param env: to normalise observations
+        :param observations: s, shape (n, ``*observation_shape``)
+        :param next_observations: s', shape (n, ``*observation_shape``)
+        :param rewards: not normalised, shape (n,)
+        :param terminals: whether they ended an episode, shape (n,)
         :return: the loss
         """
         return 0.0
@@ -58,6 +67,8 @@ class InferredRewards(RewardSource):
     """
     Asks a model of what the agent itself was paid.
 
+    Where no end is recorded, the last transitions of trajectories are left out: there a goal may have been reached.
+
     :param context: what it is built from
     """
 
@@ -68,26 +79,44 @@ class InferredRewards(RewardSource):
 
     def __init__(self, context: Context) -> None:
         self.network = RewardModel(context.observation_space).to(context.device)
-        self.terminals = context.knowledge.expert.terminals
+        expert = context.knowledge.expert
+        self.terminals = expert.terminals
+        self._unknown = is_last(expert) & (not self.terminals.any())
 
     def rewards(self, rows: ExpertRows) -> Rewards:
         """See :meth:`RewardSource.rewards`."""
         if self.network.n_learned < self.warm_up:
             nothing = np.zeros(len(rows.indices), dtype=np.float32)
             return Rewards(nothing, nothing)
-        return self.network.predict(rows.observations, rows.next_observations, self.terminals[rows.indices])
+        told = self.network.predict(rows.observations, rows.next_observations, self.terminals[rows.indices])
+        return told._replace(certainty=told.certainty * ~self._unknown[rows.indices])
 
-    def learn(self, buffer: Any, env: Any) -> float:
+    def learn(
+        self,
+        observations: TensorObservations,
+        next_observations: TensorObservations,
+        rewards: np.ndarray,
+        terminals: np.ndarray,
+    ) -> float:
         """See :meth:`RewardSource.learn`."""
-        observations, _, next_observations = buffer.drawn_steps(env)
-        return self.network.learn(observations, next_observations, *buffer.drawn_outcomes())
+        return self.network.learn(observations, next_observations, rewards, terminals)
+
+
+def is_last(expert: ExpertObservations) -> np.ndarray:
+    """
+    Tell which transitions are the last ones of their trajectories, shape (n,), bool.
+
+    :param expert: n transitions
+    """
+    return np.append(expert.trajectory_index[1:] != expert.trajectory_index[:-1], True)
 
 
 def make_reward_source(choice: str, context: Context) -> RewardSource | None:
     """
     Make what an argument asks for.
 
-    :param choice: ``"inferred"``, ``"recorded"`` or ``"none"``; not ``"auto"`` any more
+    :param choice: ``"inferred"``, ``"recorded"`` or ``"none"``
+    :return: None for ``"none"``
     :param context: what it is built from
     """
     if choice == "inferred":

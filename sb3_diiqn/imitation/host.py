@@ -118,7 +118,7 @@ class ImplicitImitation(PreparedLearning):
         self._expert = self._expert_memory.read(self.expert_data, self.observation_space, self.env)
         if known not in {None, self._expert_memory.content_hash}:
             # what was known of the guide was of another expert
-            self._learner_state = LearnerState()
+            self._learner_state = LearnerState(largest_reward=self._learner_state.largest_reward)
         if self._expert is None:
             super()._setup_model()
             return
@@ -394,6 +394,11 @@ class ImplicitImitation(PreparedLearning):
         own = None if self.learner is None else self.learner.knowledge
         if self.knowledge is own:
             return
-        complete_restored(self.replay_buffer, own, self.n_envs, self.expert_rewards)
+        complete_restored(
+            self.replay_buffer, own, self.n_envs, "none" if self.learner is None else self.learner.config.expert_rewards
+        )
+        buffer: Any = self.replay_buffer
+        if self.learner is not None and buffer.size() > 0:
+            self.learner.note_rewards(buffer.rewards[: buffer.size()])
         if self._exploration is not None:
             self._exploration.restart()

@@ -182,10 +182,12 @@ class Learner:
         """
         No value is larger than that of the largest reward in every step for ever, infinite where there is no such bound.
 
-        Imitation raises values though nobody pays for it, and what was never tried is taken for the best of all.
+        What the expert adds to the loss raises values though nobody pays for it, and what was never tried is taken for the
+        best of all. There is no bound before something positive was paid: nobody knows what it will be.
         """
-        largest, gamma, env = self.state.largest_reward, self.host.gamma, self.host._vec_normalize_env
-        # without imitation the targets are the host's; and nobody knows what the first positive reward will be
+        largest, env = self.state.largest_reward, self.host._vec_normalize_env
+        gamma = getattr(self.host.replay_buffer, "gamma", self.host.gamma)
+        # with the published loss alone the targets are the host's
         if len(self.losses) == 1 or largest <= 0 or gamma >= 1:
             return np.inf
         paid = largest if env is None else float(env.normalize_reward(np.array([largest]))[0])
@@ -228,9 +230,10 @@ class Learner:
         interval = min(max(1, self.state.n_updates // self.warm_up), self.longest_interval)
         if self.state.n_updates % interval != 0:
             return
-        buffer, env = self.host.replay_buffer, self.host._vec_normalize_env
+        buffer = self.host.replay_buffer
+        observations, actions, next_observations = buffer.drawn_steps(self.host._vec_normalize_env)
         if not self.inference.knows_only_tables:
-            loss = self.inference.learn(*buffer.drawn_steps(env))
+            loss = self.inference.learn(observations, actions, next_observations)
             if self.inference.network is not None:
                 self._network_losses.add("inverse_dynamics_loss", loss)
         if self.clone is not None:
@@ -239,7 +242,7 @@ class Learner:
             targets = th.as_tensor(probabilities, dtype=th.float32, device=self.host.device)
             self._network_losses.add("clone_loss", self.clone.learn(rows.observations, targets))
         if self.reward_source is not None:
-            loss = self.reward_source.learn(buffer, env)
+            loss = self.reward_source.learn(observations, next_observations, *buffer.drawn_outcomes())
             if self.reward_source.network is not None:
                 self._network_losses.add("reward_loss", loss)
         if self.metric is not None:

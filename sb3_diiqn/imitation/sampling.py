@@ -94,7 +94,7 @@ class ExpertSampler:
 
     def _transitions(self, rows: ExpertRows, actions: np.ndarray, rewards: np.ndarray) -> Transitions:
         buffer, env = self.host.replay_buffer, self.host._vec_normalize_env
-        paid, dones = buffer.outcomes(rows.indices, rewards, env)
+        paid, dones = buffer.expert_outcomes(rows.indices, rewards, env)
         taken = th.as_tensor(actions, device=paid.device).unsqueeze(1)
         discounts = th.full_like(paid, self.host.gamma)
         return Transitions(rows.observations, taken, rows.next_observations, dones, paid, discounts)

@@ -2,7 +2,7 @@
 What is added to the host's temporal-difference loss because of the expert.
 
 ``confidence_weighted`` is the loss of the paper. ``large_margin`` imitates the actions that the expert, or the guide, seems to
-have taken, as long as ``fading`` says so. ``expert_td`` learns values from the recorded rewards.
+have taken, as long as ``fading`` says so. ``expert_td`` learns values from recorded or inferred rewards.
 """
 
 from sb3_diiqn.losses.base import ExpertLoss

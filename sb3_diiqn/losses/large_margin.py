@@ -42,8 +42,8 @@ class ScaledMargin:
     A margin that does not depend on the unit of the reward, the larger one of two.
 
     Twice the mean absolute temporal-difference error of late: values are not known better than that, and what is closer
-    together may be in any order. And the standard deviation of the rewards that the agent has drawn of late: where they are
-    rare, the errors are next to nothing, and so would be the margin.
+    together may be in any order. And the standard deviation of the rewards, or n-step returns, in the agent's batches of
+    late: where they are rare, the errors are next to nothing, and so would be the margin.
 
     The loss is multiplied by the same number, up to 1: the gradient of the temporal-difference loss grows with the errors up
     to 1, that of the margin loss does not.

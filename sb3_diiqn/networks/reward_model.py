@@ -32,7 +32,8 @@ class RewardModel(TransitionClassifier):
     and is as certain as the share of their variance that it has explained of late.
 
     It also tells whether an episode ends. The recording knows that, too; where the two disagree, the agent has seen nothing of
-    the kind, and what it would have been paid is not known: a goal that it has never reached is not worth 0.
+    the kind, and what it would have been paid is not known: a goal at the end of an episode that it has never reached is not
+    worth 0. Of what is new within an episode it says nothing of the kind, and takes it for what it knows.
 
     :param observation_space: the environment's observation space
     :param n_classes: how many different amounts it can tell apart
@@ -46,14 +47,14 @@ class RewardModel(TransitionClassifier):
         super().__init__(observation_space, n_classes + 2)
         self.n_classes = n_classes
         # saved with the parameters: the amounts, by class, and how many there are; more than there are classes: too many
-        self.register_buffer("amounts", th.zeros(n_classes, dtype=th.float64))
+        self.register_buffer("amounts", th.zeros(n_classes))
         self.register_buffer("n_amounts", th.zeros((), dtype=th.int64))
         #: how often it has learned
         self.register_buffer("n_learned", th.zeros((), dtype=th.int64))
         # mean and mean square of the amounts, which standardise what is predicted where there are too many
-        self.register_buffer("moments", th.zeros(2, dtype=th.float64))
+        self.register_buffer("moments", th.zeros(2))
         # share of the variance that predicted amounts leave unexplained; nothing was predicted yet
-        self.register_buffer("unexplained", th.ones((), dtype=th.float64))
+        self.register_buffer("unexplained", th.ones(()))
 
     amounts: th.Tensor
     n_amounts: th.Tensor
@@ -82,7 +83,7 @@ class RewardModel(TransitionClassifier):
         :param terminals: whether its episode ended there, and was not cut, shape (n,)
         :return: the sum of the losses
         """
-        paid = th.as_tensor(np.asarray(rewards, dtype=np.float64), device=self.amounts.device)
+        paid = th.as_tensor(np.asarray(rewards, dtype=np.float32), device=self.amounts.device)
         self._note(paid)
         self.n_learned += 1
         self.train()

@@ -64,7 +64,11 @@ BRIDGING_SPACE: SearchSpace = {
 
 OWN_SPACES: dict[str, SearchSpace] = {
     "diiqn": IMITATION_SPACE,
-    "hadiiqn": {**IMITATION_SPACE, **BRIDGING_SPACE},
+    # what the agent cannot do is worth nothing to it, and the network that infers actions does not know of any such
+    "hadiiqn": {
+        **{name: suggest for name, suggest in IMITATION_SPACE.items() if name != "expert_rewards"},
+        **BRIDGING_SPACE,
+    },
     "qrdiiqn": IMITATION_SPACE,
 }
 """For each algorithm the search space of its own arguments, those that DQN does not have."""

@@ -184,3 +184,14 @@ def test_where_a_bridge_takes_the_place_of_a_transition_it_is_left_out() -> None
     weights = weights_of(model, samples)
     assert (weights[bridged[samples.indices]] == 0).all()
     assert (weights[~bridged[samples.indices]] > 0.5).all()
+
+
+def test_where_no_end_is_recorded_the_last_transitions_are_left_out() -> None:
+    """There a goal may have been reached, which the agent has never seen."""
+    data = ExpertObservations.from_trajectories([walk(range(LENGTH)), walk(range(3))])
+    model = make(**INFERRED, inference="inverse_dynamics", expert_data=data).learn(200)
+    samples, _ = sampled(model)
+    last = np.isin(samples.indices, [LENGTH - 2, LENGTH])
+    assert last.any() and not last.all()
+    assert (samples.outcome_certainty.numpy()[last] == 0).all()
+    assert (samples.outcome_certainty.numpy()[~last] > 0).all()

@@ -68,3 +68,21 @@ def test_it_is_saved(tmp_path: Any) -> None:
     model.save(tmp_path / "model")
     loaded = type(model).load(tmp_path / "model", env=LineEnv(), expert_data=right_walks())
     assert np.isfinite(largest) and learner_of(loaded).state.largest_reward == largest
+
+
+def test_a_loaded_buffer_counts(tmp_path: Any) -> None:
+    """It holds what was paid before, and values of that are learned from it."""
+    model = make(imitation_coef=1.0).learn(60)
+    model.replay_buffer.rewards[3] = 77.0
+    model.save_replay_buffer(tmp_path / "buffer")
+    other = make(imitation_coef=1.0)
+    other.load_replay_buffer(tmp_path / "buffer")
+    assert learner_of(other).state.largest_reward == 77.0
+
+
+def test_with_other_expert_data_the_values_stay(tmp_path: Any) -> None:
+    model = make(imitation_coef=1.0).learn(60)
+    learner_of(model).note_rewards(np.array([77.0]))
+    model.save(tmp_path / "model")
+    loaded = type(model).load(tmp_path / "model", env=LineEnv(), expert_data=right_walks(n=3))
+    assert learner_of(loaded).state.largest_reward == 77.0
