@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch as th
@@ -391,14 +391,12 @@ class ImplicitImitation(PreparedLearning):
 
     def _accept_replay_buffer(self) -> None:
         """Check and complete a replay buffer that has taken the place of the model's own, whether loaded or assigned."""
-        own = None if self.learner is None else self.learner.knowledge
+        learner, buffer = self.learner, cast("Any", self.replay_buffer)
+        own = None if learner is None else learner.knowledge
         if self.knowledge is own:
             return
-        complete_restored(
-            self.replay_buffer, own, self.n_envs, "none" if self.learner is None else self.learner.config.expert_rewards
-        )
-        buffer: Any = self.replay_buffer
-        if self.learner is not None and buffer.size() > 0:
-            self.learner.note_rewards(buffer.rewards[: buffer.size()])
+        complete_restored(buffer, own, self.n_envs, "none" if learner is None else learner.config.expert_rewards)
+        if learner is not None and buffer.size() > 0:
+            learner.note_rewards(buffer.rewards[: buffer.size()])
         if self._exploration is not None:
             self._exploration.restart()
