@@ -35,9 +35,9 @@ TASKS = (
     Row("minatar_parts", "Breakout", "diiqn", "Breakout"),
     Row("minatar_parts", "Asterix", "diiqn", "Asterix"),
     Row("classic_control", "CartPole-v1", "diiqn", "CartPole"),
-    Row("classic_control", "Acrobot-v1", "diiqn", "Acrobot"),
     Row("demo", "Maze2D", "diiqn", "maze"),
-    Row("mazes", "king-expert", "hadiiqn", "maze, an expert with other moves: HADIIQN"),
+    Row("mazes", "king-expert", "hadiiqn", "maze, other moves (HADIIQN)"),
+    Row("point_maze", "point-maze", "hadiiqn", "PointMaze, other forces (HADIIQN)"),
 )
 FIGURE = ("Breakout", "Asterix", "CartPole")
 """The tasks that are drawn, by name."""
@@ -61,7 +61,7 @@ def write_headline(folder: ResultFolder, path: Path) -> Table:
         [row.name, *map(_scores, pairs[row.name]), _time(pairs[row.name][1], groups[row.suite], suites[row.suite], folder)]
         for row in TASKS
     ]
-    return Table(["", "DQN, greedy", "DIIQN, greedy", "CPU time"], rows)
+    return Table(["", "DQN, greedy", "DIIQN or HADIIQN, greedy", "CPU time"], rows)
 
 
 def _pair(row: Row, groups: Iterable[Group]) -> tuple[Group, Group]:
