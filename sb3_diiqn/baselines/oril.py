@@ -41,7 +41,7 @@ from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert.given import ExpertData
 from sb3_diiqn.expert.types import count_observations
-from sb3_diiqn.networks.inverse_dynamics import TransitionClassifier
+from sb3_diiqn.networks.inverse_dynamics import TransitionNetwork
 
 Weighting = Literal["binary", "exponential"]
 
@@ -58,7 +58,7 @@ class RewardModel(nn.Module):
         super().__init__()
         self.positive_prior = positive_prior
         # the same network, with a single output
-        self.network = TransitionClassifier(observation_space, n_outputs=1)
+        self.network = TransitionNetwork(observation_space, n_outputs=1)
         self.optimizer = self.network.optimizer
 
     def rewards(self, observations: TensorObservations, next_observations: TensorObservations) -> th.Tensor:

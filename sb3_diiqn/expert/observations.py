@@ -274,10 +274,14 @@ class ExpertObservations:
         return read_only(transitions)
 
     @cached_property
+    def is_last(self) -> np.ndarray:
+        """(n_transitions,) bool: whether the trajectory goes no further than the transition."""
+        return read_only(self.observation_index + 2 == self.offsets[self.trajectory_index + 1])
+
+    @cached_property
     def terminals(self) -> np.ndarray:
         """(n_transitions,) bool: whether the episode really ended with the transition."""
-        is_last = self.observation_index + 2 == self.offsets[self.trajectory_index + 1]
-        return read_only(is_last & self.terminated[self.trajectory_index])
+        return read_only(self.is_last & self.terminated[self.trajectory_index])
 
     def current(self, indices: Any) -> Observations:
         """The observations s_i of the given transitions.

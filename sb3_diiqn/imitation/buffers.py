@@ -181,15 +181,27 @@ class ExpertMatchingMixin(_Buffer):
         :param env: to normalise observations
         :return: observations, actions of shape (n, 1), next observations
         """
-        steps, envs = self._drawn
+        return self.single_steps(*self._drawn, env)
 
-        def drawn(arrays: Any) -> TensorObservations:
+    def single_steps(
+        self, steps: np.ndarray, envs: np.ndarray, env: VecNormalize | None
+    ) -> tuple[TensorObservations, th.Tensor, TensorObservations]:
+        """
+        Return stored transitions as the networks have them.
+
+        :param steps: where they are stored, shape (n,)
+        :param envs: of which environments they are, shape (n,)
+        :param env: to normalise observations
+        :return: observations, actions of shape (n, 1), next observations
+        """
+
+        def stored(arrays: Any) -> TensorObservations:
             if isinstance(arrays, dict):
                 return self._to_tensors({key: array[steps, envs] for key, array in arrays.items()}, env)
             return self._to_tensors(arrays[steps, envs], env)
 
         actions = self.to_torch(self.actions[steps, envs]).long()
-        return drawn(self.observations), actions, drawn(self.next_observations)
+        return stored(self.observations), actions, stored(self.next_observations)
 
     def drawn_outcomes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return rewards of the last drawn transitions as single steps, not normalised, and which ended, each shape (n,)."""

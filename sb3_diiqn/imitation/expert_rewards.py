@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.imitation.action_inference import ExpertRows
 from sb3_diiqn.imitation.context import Context
 from sb3_diiqn.networks import RewardModel
-from sb3_diiqn.networks.reward_model import Rewards
+from sb3_diiqn.networks.reward_model import Rewards, unknown_rewards
 
 
 class RewardSource(ABC):
     """Tells what expert transitions pay."""
 
-    #: what it learns with, if it learns; saved with the model
+    #: what learns from the agent's single steps, if anything does; saved with the model
     network: RewardModel | None = None
 
     @abstractmethod
@@ -28,24 +27,6 @@ class RewardSource(ABC):
 
         :param rows: n expert transitions
         """
-
-    def learn(
-        self,
-        observations: TensorObservations,
-        next_observations: TensorObservations,
-        rewards: np.ndarray,
-        terminals: np.ndarray,
-    ) -> float:
-        """
-        Learn from a batch of the agent's single steps. By default, there is nothing to learn.
-
-        :param observations: s, shape (n, ``*observation_shape``)
-        :param next_observations: s', shape (n, ``*observation_shape``)
-        :param rewards: not normalised, shape (n,)
-        :param terminals: whether they ended an episode, shape (n,)
-        :return: the loss
-        """
-        return 0.0
 
 
 class RecordedRewards(RewardSource):
@@ -81,34 +62,14 @@ class InferredRewards(RewardSource):
         self.network = RewardModel(context.observation_space).to(context.device)
         expert = context.knowledge.expert
         self.terminals = expert.terminals
-        self._unknown = is_last(expert) & (not self.terminals.any())
+        self._unknown = expert.is_last & (not self.terminals.any())
 
     def rewards(self, rows: ExpertRows) -> Rewards:
         """See :meth:`RewardSource.rewards`."""
         if self.network.n_learned < self.warm_up:
-            nothing = np.zeros(len(rows.indices), dtype=np.float32)
-            return Rewards(nothing, nothing)
+            return unknown_rewards(len(rows.indices))
         told = self.network.predict(rows.observations, rows.next_observations, self.terminals[rows.indices])
         return told._replace(certainty=told.certainty * ~self._unknown[rows.indices])
-
-    def learn(
-        self,
-        observations: TensorObservations,
-        next_observations: TensorObservations,
-        rewards: np.ndarray,
-        terminals: np.ndarray,
-    ) -> float:
-        """See :meth:`RewardSource.learn`."""
-        return self.network.learn(observations, next_observations, rewards, terminals)
-
-
-def is_last(expert: ExpertObservations) -> np.ndarray:
-    """
-    Tell which transitions are the last ones of their trajectories, shape (n,), bool.
-
-    :param expert: n transitions
-    """
-    return np.append(expert.trajectory_index[1:] != expert.trajectory_index[:-1], True)
 
 
 def make_reward_source(choice: str, context: Context) -> RewardSource | None:
@@ -116,8 +77,8 @@ def make_reward_source(choice: str, context: Context) -> RewardSource | None:
     Make what an argument asks for.
 
     :param choice: ``"inferred"``, ``"recorded"`` or ``"none"``
-    :return: None for ``"none"``
     :param context: what it is built from
+    :return: None for ``"none"``
     """
     if choice == "inferred":
         return InferredRewards(context)

@@ -231,7 +231,9 @@ class Learner:
         if self.state.n_updates % interval != 0:
             return
         buffer = self.host.replay_buffer
-        observations, actions, next_observations = buffer.drawn_steps(self.host._vec_normalize_env)
+        reward_model = None if self.reward_source is None else self.reward_source.network
+        if not self.inference.knows_only_tables or reward_model is not None:
+            observations, actions, next_observations = buffer.drawn_steps(self.host._vec_normalize_env)
         if not self.inference.knows_only_tables:
             loss = self.inference.learn(observations, actions, next_observations)
             if self.inference.network is not None:
@@ -241,10 +243,9 @@ class Learner:
             probabilities = self.inference.probabilities(rows)
             targets = th.as_tensor(probabilities, dtype=th.float32, device=self.host.device)
             self._network_losses.add("clone_loss", self.clone.learn(rows.observations, targets))
-        if self.reward_source is not None:
-            loss = self.reward_source.learn(observations, next_observations, *buffer.drawn_outcomes())
-            if self.reward_source.network is not None:
-                self._network_losses.add("reward_loss", loss)
+        if reward_model is not None:
+            loss = reward_model.learn(observations, next_observations, *buffer.drawn_outcomes())
+            self._network_losses.add("reward_loss", loss)
         if self.metric is not None:
             self.metric.learn(buffer, self.host.batch_size)
 

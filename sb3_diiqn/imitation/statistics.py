@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sb3_diiqn.common.types import TensorObservations
-from sb3_diiqn.imitation.buffers import to_tensors
-from sb3_diiqn.imitation.units import evenly_spread, observations_at, stored_steps
+from sb3_diiqn.imitation.units import evenly_spread, stored_steps
 from sb3_diiqn.networks import InverseDynamics
 
 if TYPE_CHECKING:
@@ -37,10 +35,10 @@ def network_statistics(learner: Learner) -> dict[str, float]:
     indices = evenly_spread(len(expert), N_ASKED)
     estimates = learner.infer(indices)
     if isinstance(network, InverseDynamics) and knows and learner.host.replay_buffer.size() > 0:
-        steps, environments = newest(learner.host.replay_buffer)
-        told = network.probabilities(*_tensors(learner, steps, environments)).argmax(axis=1)
-        actions = learner.host.replay_buffer.actions[steps, environments, 0]
-        statistics["inverse_dynamics_accuracy"] = float((told == actions).mean())
+        buffer, env = learner.host.replay_buffer, learner.host._vec_normalize_env
+        observations, actions, next_observations = buffer.single_steps(*newest(buffer), env)
+        told = network.probabilities(observations, next_observations).argmax(axis=1)
+        statistics["inverse_dynamics_accuracy"] = float((told == actions[:, 0].cpu().numpy()).mean())
         statistics["inverse_dynamics_certainty"] = float(estimates.certainty.mean())
     probabilities = learner.clone_probabilities(expert.current(indices)) if has_clone else None
     if probabilities is not None and estimates.certainty.any():
@@ -51,11 +49,13 @@ def network_statistics(learner: Learner) -> dict[str, float]:
 
 def _reward_statistics(learner: Learner) -> dict[str, float]:
     model = None if learner.reward_source is None else learner.reward_source.network
-    if model is None or not model.has_learned or learner.host.replay_buffer.size() == 0:
+    buffer, env = learner.host.replay_buffer, learner.host._vec_normalize_env
+    if model is None or not model.has_learned or buffer.size() == 0:
         return {}
-    steps, environments = newest(learner.host.replay_buffer)
-    paid, terminals = learner.host.replay_buffer.outcomes_of(steps, environments)
-    told = model.predict(*_tensors(learner, steps, environments), terminals > 0)
+    places = newest(buffer)
+    observations, _, next_observations = buffer.single_steps(*places, env)
+    paid, terminals = buffer.outcomes_of(*places)
+    told = model.predict(observations, next_observations, terminals > 0)
     return {"reward_error": float(np.abs(told.values - paid).mean())}
 
 
@@ -68,13 +68,6 @@ def newest(buffer: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     steps = stored_steps(buffer)[-max(1, N_ASKED // buffer.n_envs) :]
     return np.repeat(steps, buffer.n_envs), np.tile(np.arange(buffer.n_envs), len(steps))
-
-
-def _tensors(learner: Learner, steps: np.ndarray, environments: np.ndarray) -> tuple[TensorObservations, TensorObservations]:
-    buffer, env = learner.host.replay_buffer, learner.host._vec_normalize_env
-    stored = (observations_at(arrays, steps, environments) for arrays in (buffer.observations, buffer.next_observations))
-    before, after = (to_tensors(buffer, observations, env) for observations in stored)
-    return before, after
 
 
 def in_use(learner: Learner) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import nn
 
 from sb3_diiqn.common.compatibility import FUSED
 from sb3_diiqn.common.types import TensorObservations
+from sb3_diiqn.expert.types import count_observations, take
 
 #: Normalised features are cut here, in standard deviations: what never changed in training must not drown the rest later.
 LARGEST_INPUT = 5.0
@@ -28,6 +29,8 @@ LARGEST_INPUT = 5.0
 SMALLEST_IMAGE = 36
 #: Height and width of the filters for planes.
 KERNEL_SIZE = 3
+#: On a processor, layers of more rows than its cache holds take more time per row, at 512 twice as much.
+PORTION_ON_CPU = 128
 
 
 class ObservationNetwork(nn.Module):
@@ -92,6 +95,21 @@ class ObservationNetwork(nn.Module):
     def has_learned(self) -> bool:
         """Tell whether it has learned anything."""
         return bool(self.optimizer.state)
+
+    def _answer(self, outputs: Callable[..., th.Tensor], *observations: TensorObservations) -> th.Tensor:
+        """Compute the outputs of a function of observations, each of shape (n, ...), as when nothing is learned."""
+        if self.training:  # walks through all modules
+            self.eval()
+        with th.no_grad():
+            return th.cat([outputs(*portion) for portion in self._portions(observations)])
+
+    def _portions(self, observations: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Cut observations, each of shape (n, ...), into what is computed at once."""
+        size = count_observations(observations[0])
+        portion = PORTION_ON_CPU if next(self.parameters()).device.type == "cpu" else max(size, 1)
+        # tensors have rows as arrays do; without any rows, too, there is one answer
+        starts = range(0, max(size, 1), portion)
+        return [tuple(take(given, slice(start, start + portion)) for given in observations) for start in starts]
 
     def minimize(self, loss: th.Tensor) -> float:
         """

@@ -11,10 +11,10 @@ from torch import nn
 
 from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.networks.action_classifier import ActionClassifier
-from sb3_diiqn.networks.base import channel_axis, is_planes, make_extractor
+from sb3_diiqn.networks.base import ObservationNetwork, channel_axis, is_planes, make_extractor
 
 
-class TransitionClassifier(ActionClassifier):
+class TransitionNetwork(ObservationNetwork):
     """
     Base class of those that are given s and s', and see the features of s and the difference of the features of s' and s.
 
@@ -38,7 +38,7 @@ class TransitionClassifier(ActionClassifier):
         return th.cat([before, after - before], dim=1)
 
 
-class InverseDynamics(TransitionClassifier):
+class InverseDynamics(TransitionNetwork, ActionClassifier):
     """
     Learns from the agent's own transitions, and is asked about the expert's.
 

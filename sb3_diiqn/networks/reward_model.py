@@ -11,7 +11,7 @@ from torch import nn
 
 from sb3_diiqn.common.types import TensorObservations
 from sb3_diiqn.expert.types import count_observations
-from sb3_diiqn.networks.inverse_dynamics import TransitionClassifier
+from sb3_diiqn.networks.inverse_dynamics import TransitionNetwork
 
 
 class Rewards(NamedTuple):
@@ -23,7 +23,17 @@ class Rewards(NamedTuple):
     """That the agent would see the same, in [0, 1], shape (n,), float32."""
 
 
-class RewardModel(TransitionClassifier):
+def unknown_rewards(n: int) -> Rewards:
+    """
+    Say that nothing is known.
+
+    :param n: of how many transitions
+    """
+    nothing = np.zeros(n, dtype=np.float32)
+    return Rewards(nothing, nothing)
+
+
+class RewardModel(TransitionNetwork):
     """
     Learns from the agent's own transitions, and is asked about the expert's, as inverse dynamics are.
 
@@ -105,16 +115,12 @@ class RewardModel(TransitionClassifier):
             was; without any certainty as long as nothing was learned
         """
         if not self.has_learned:
-            nothing = np.zeros(count_observations(observations), dtype=np.float32)
-            return Rewards(nothing, nothing)
-        if self.training:  # walks through all modules
-            self.eval()
-        with th.no_grad():
-            outputs = th.cat([self(*portion) for portion in self._portions((observations, next_observations))])
-            values, certainty = self._amounts(outputs)
-            ends = outputs[:, -1].sigmoid()
-            agreement = th.where(th.as_tensor(terminals, device=ends.device), ends, 1.0 - ends)
-            return Rewards(values.float().cpu().numpy(), (certainty * agreement).cpu().numpy())
+            return unknown_rewards(count_observations(observations))
+        outputs = self._answer(self, observations, next_observations)
+        values, certainty = self._amounts(outputs)
+        ends = outputs[:, -1].sigmoid()
+        agreement = th.where(th.as_tensor(terminals, device=ends.device), ends, 1.0 - ends)
+        return Rewards(values.float().cpu().numpy(), (certainty * agreement).cpu().numpy())
 
     def _reward_loss(self, outputs: th.Tensor, paid: th.Tensor) -> th.Tensor:
         if self.is_classifier:

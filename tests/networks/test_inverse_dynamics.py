@@ -11,8 +11,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.utils import obs_as_tensor
 
-from sb3_diiqn.networks.action_classifier import PORTION_ON_CPU
-from sb3_diiqn.networks.base import channel_axis, is_planes
+from sb3_diiqn.networks.base import PORTION_ON_CPU, channel_axis, is_planes
 from sb3_diiqn.networks.inverse_dynamics import InverseDynamics
 
 N_ACTIONS = 3
