@@ -29,7 +29,7 @@ class Algorithm:
     :param uses_expert: whether the constructor takes ``expert_data``
     :param shares_settings: whether the environment's settings, which are DQN's, are meant for it too
     :param defaults: arguments that it has where no settings name them
-    :param plays_alone: whether the agent plays all episodes itself, led by nobody, unless its settings say otherwise
+    :param plays_alone: whether the agent plays all episodes itself; with an argument ``guide``, that says so
     :param requires: a package that not everybody has, without which its cells are left out; none if empty
     """
 
@@ -55,13 +55,11 @@ ALGORITHMS: dict[str, Algorithm] = {
     BASELINE: Algorithm("stable_baselines3:DQN", uses_expert=False, plays_alone=True),
     # as in Python: the classes with their defaults, and the published methods
     "diiqn": Algorithm("sb3_diiqn:DIIQN", uses_expert=True),
-    "diiqn-paper": Algorithm("sb3_diiqn:DIIQN", uses_expert=True, plays_alone=True, defaults=PAPER),
+    "diiqn-paper": Algorithm("sb3_diiqn:DIIQN", uses_expert=True, defaults=PAPER),
     "hadiiqn": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True),
-    "hadiiqn-paper": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True, plays_alone=True, defaults=PAPER),
+    "hadiiqn-paper": Algorithm("sb3_diiqn:HADIIQN", uses_expert=True, defaults=PAPER),
     "qrdiiqn": Algorithm("sb3_diiqn:QRDIIQN", uses_expert=True, requires="sb3_contrib"),
-    "qrdiiqn-paper": Algorithm(
-        "sb3_diiqn:QRDIIQN", uses_expert=True, plays_alone=True, defaults=PAPER, requires="sb3_contrib"
-    ),
+    "qrdiiqn-paper": Algorithm("sb3_diiqn:QRDIIQN", uses_expert=True, defaults=PAPER, requires="sb3_contrib"),
     "qrdqn": Algorithm("sb3_contrib:QRDQN", uses_expert=False, plays_alone=True, requires="sb3_contrib"),
     "bco": Algorithm("sb3_diiqn.baselines:BCO", uses_expert=True, plays_alone=True),
     "labelled-replay": Algorithm("sb3_diiqn.baselines:LabelledReplayDQN", uses_expert=True, plays_alone=True),
@@ -87,8 +85,9 @@ def find_algorithm(name: str) -> Algorithm:
         from an expert if its constructor has an argument ``expert_data``
     :raises ConfigurationError: if there is none
     """
-    if name in ALGORITHMS or name in RETIRED:
-        return (ALGORITHMS | RETIRED)[name]
+    known = ALGORITHMS | RETIRED
+    if name in known:
+        return known[name]
     if ":" not in name:
         raise ConfigurationError(
             f"There is no algorithm {name!r}: expected one of {', '.join(ALGORITHMS)}, or 'module:Class'."

@@ -192,6 +192,12 @@ def _returns(manifest: dict[str, dict[str, Any]], recipe: Any) -> tuple[float, f
     return entry["mean_return"], entry["std_return"]
 
 
+def default_group(environment: str, algorithm: str, groups: list[Group]) -> Group | None:
+    """Find the default variation of an algorithm in an environment, if it was run."""
+    wanted = (environment, algorithm, "default")
+    return next((group for group in groups if (group.environment, group.algorithm, group.variation) == wanted), None)
+
+
 def baselines(environment: str, groups: list[Group], suite: Suite) -> list[Group]:
     """Find the baseline in an environment, in all variations in which it was run there, the first one first."""
     return [other for other in groups if (other.environment, other.algorithm) == (environment, suite.baseline)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.algorithms import ALGORITHMS, RETIRED
+from benchmarks.algorithms import ALGORITHMS
 
 N_POINTS = 100
 """A training curve is read at this many evenly spaced steps, the last one being the end of the training."""
@@ -67,8 +67,10 @@ def plays_alone(settings: dict[str, Any]) -> bool:
 
     :param settings: of a cell
     """
-    algorithm = {**ALGORITHMS, **RETIRED}.get(settings["class"])
-    return settings["settings"].get("guide") == "none" or (algorithm is not None and algorithm.plays_alone)
+    algorithm = ALGORITHMS.get(settings["class"])
+    defaults = {} if algorithm is None else algorithm.defaults
+    is_alone = algorithm is not None and algorithm.plays_alone
+    return is_alone or bool({**defaults, **settings["settings"]}.get("guide") == "none")
 
 
 def area_under_curve(curve: np.ndarray) -> float:

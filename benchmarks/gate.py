@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.algorithms import BASELINE
-from benchmarks.analysis import Group, load_groups
+from benchmarks.analysis import Group, default_group, load_groups
 from benchmarks.report import NOTHING, estimate
 from benchmarks.statistics import Estimate, aggregate
 from benchmarks.storage import ResultFolder
@@ -70,16 +70,17 @@ def main(root: Path) -> None:
     write_text(root / "gate.md", page)
 
 
-def describe(task: Task, before: list[Group], now: list[Group]) -> list[str]:
+def describe(task: Task, before: dict[str, list[Group]], now: dict[str, list[Group]]) -> list[str]:
     """
     Make the row of a task.
 
-    :param before: groups of the results before
-    :param now: groups of the results now
+    :param before: groups of the results before, by suite
+    :param now: groups of the results now, by suite
     """
-    known = [group for name in task.before if (group := find(name, task, before)) is not None]
+    earlier, present = before.get(task.suite, []), now.get(task.suite, [])
+    known = [group for name in task.before if (group := default_group(task.environment, name, earlier)) is not None]
     best = max(known, key=lambda group: aggregate([group.greedy_areas]).value, default=None)
-    own, baseline = find(task.algorithm, task, now), find(BASELINE, task, now)
+    own, baseline = (default_group(task.environment, name, present) for name in (task.algorithm, BASELINE))
     cells = [_cell(group) for group in (baseline, best, own)]
     return [task.suite, task.environment, task.algorithm, *cells, verdict(_reached(best), _reached(own))]
 
@@ -96,21 +97,9 @@ def verdict(before: Estimate | None, now: Estimate | None) -> str:
     return "yes" if now.value >= before.low else "**no**"
 
 
-def find(algorithm: str, task: Task, groups: list[Group]) -> Group | None:
-    """
-    Find the default variation of an algorithm in a task.
-
-    :param groups: of all suites
-    """
-    wanted = (task.suite, task.environment, algorithm, "default")
-    found = (
-        group for group in groups if (group.results[0]["suite"], group.environment, group.algorithm, group.variation) == wanted
-    )
-    return next(found, None)
-
-
-def _groups(folder: ResultFolder, names: set[str]) -> list[Group]:
-    return [group for suite in folder.suites(names) for group in load_groups(suite, folder)]
+def _groups(folder: ResultFolder, names: set[str]) -> dict[str, list[Group]]:
+    """Read the groups of suites, by suite."""
+    return {suite.name: load_groups(suite, folder) for suite in folder.suites(names)}
 
 
 def _reached(group: Group | None) -> Estimate | None:

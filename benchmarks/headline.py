@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,13 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.algorithms import BASELINE
-from benchmarks.analysis import Group, load_groups
-from benchmarks.equal_time import compare
+from benchmarks.analysis import Group, default_group, load_groups
+from benchmarks.equal_time import Comparison, compare
 from benchmarks.plots import STYLE, curve, save, smoothed, step_axis, styles
 from benchmarks.report import NOTHING, number
 from benchmarks.statistics import interquartile_mean
 from benchmarks.storage import ResultFolder
-from benchmarks.suite import Suite
 from benchmarks.tables import Table
 from sb3_diiqn.exceptions import ConfigurationError
 
@@ -57,25 +55,23 @@ def write_headline(folder: ResultFolder, path: Path) -> Table:
     pairs = {row.name: _pair(row, groups[row.suite]) for row in TASKS}
     with matplotlib.rc_context({**STYLE, "savefig.dpi": 200}):
         save(_figure({name: pairs[name] for name in FIGURE}), path)
-    rows = [
-        [row.name, *map(_scores, pairs[row.name]), _time(pairs[row.name][1], groups[row.suite], suites[row.suite], folder)]
-        for row in TASKS
-    ]
+    compared = {name: compare(groups[name], suite, folder) for name, suite in suites.items()}
+    rows = [[row.name, *map(_scores, pairs[row.name]), _time(pairs[row.name][1], compared[row.suite])] for row in TASKS]
     return Table(["", "DQN, greedy", "DIIQN or HADIIQN, greedy", "CPU time"], rows)
 
 
-def _pair(row: Row, groups: Iterable[Group]) -> tuple[Group, Group]:
+def _pair(row: Row, groups: list[Group]) -> tuple[Group, Group]:
     """
     Find the baseline and the algorithm of a row.
 
     :raises ConfigurationError: if they were not run
     """
-    found = {g.algorithm: g for g in groups if (g.environment, g.variation) == (row.environment, "default")}
-    if not {BASELINE, row.algorithm} <= found.keys():
+    base, group = (default_group(row.environment, name, groups) for name in (BASELINE, row.algorithm))
+    if base is None or group is None:
         raise ConfigurationError(
             f"{row.suite}, {row.environment}: run {BASELINE} and {row.algorithm} first, and then pack them"
         )
-    return found[BASELINE], found[row.algorithm]
+    return base, group
 
 
 def _figure(pairs: dict[str, tuple[Group, Group]]) -> Figure:
@@ -95,9 +91,9 @@ def _figure(pairs: dict[str, tuple[Group, Group]]) -> Figure:
     return figure
 
 
-def _time(group: Group, groups: list[Group], suite: Suite, folder: ResultFolder) -> str:
+def _time(group: Group, compared: list[Comparison]) -> str:
     """Tell how much of the CPU time it takes, where that was measured."""
-    timed = next((one.timed for one in compare(groups, suite, folder) if one.timed.group is group), None)
+    timed = next((one.timed for one in compared if one.timed.group is group), None)
     return NOTHING if timed is None else f"{1 / timed.speed:.2f}"
 
 
