@@ -4,7 +4,7 @@ PYTHON ?= python3
 ARGS ?=
 
 extras := extra,plots,contrib,ray,minari,huggingface,minatar,mazes,box2d,zoo,tests
-current_extras := $(extras),atari,grids,highway,dev
+current_extras := $(extras),atari,grids,highway,docs,dev
 imitation_extras := $(extras),imitation
 demo_extras := plots
 
@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip does not compile what it installs; Python does that for the small part that is used, and keeps it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-imitation lint format type install install-imitation constraints clean
+.PHONY: help demo test test-fast test-imitation lint format type docs install install-imitation constraints clean
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
@@ -50,6 +50,9 @@ format: install  ## Correct format and style
 type: install  ## Check types (mypy --strict)
 	$(current) -m mypy
 
+docs: install  ## Build the documentation site into docs/_build/html; nothing is fetched, and warnings are errors
+	$(current) -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+
 install: .venv/installed  ## Make the virtual environment .venv
 install-imitation: .venv-imitation/installed  ## Make the virtual environment .venv-imitation
 
@@ -74,5 +77,5 @@ constraints:  ## Resolve both lanes anew: constraints/*.in and setup.cfg -> cons
 	$(PYTHON) constraints/resolve.py imitation '$(imitation_extras)' > imitation.tmp && mv imitation.tmp constraints/imitation.txt
 
 clean:  ## Remove the virtual environments and everything else that is made again
-	rm -rf .venv .venv-demo .venv-imitation build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-imitation build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find sb3_diiqn benchmarks tests examples constraints -name __pycache__ -prune -exec rm -rf {} +
