@@ -67,6 +67,11 @@ def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(ExpertObservations.load("mine.npz")) == 50
 
 
+def test_the_example_for_the_package_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = PYTHON.findall((ROOT / "docs" / "pypi.md").read_text(encoding="utf-8"))
+    assert type(execute(code, tmp_path, monkeypatch)["model"]).__name__ == "DIIQN"
+
+
 @pytest.mark.parametrize("name", ["diiqn", "hadiiqn", "qrdiiqn"])
 def test_the_example_of_each_algorithm(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "qrdiiqn":
