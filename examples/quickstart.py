@@ -2,7 +2,7 @@
 
 Record one, a pole balancer of which every fifth action is random. Only its observations are kept, not its actions:
 
-    python -m sb3_diiqn.record --env CartPole-v1 --policy examples.cart_pole_expert:act --epsilon 0.2 --n-steps 10000 -o expert
+    sb3-diiqn record --env CartPole-v1 --policy examples.cart_pole_expert:act --epsilon 0.2 --n-steps 10000 -o expert
 
 Then learn from it:
 

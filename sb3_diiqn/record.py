@@ -1,5 +1,5 @@
 """
-Record observation-only demonstrations: ``python -m sb3_diiqn.record --env CartPole-v1 --policy random --n-steps 99 -o data``.
+Record observation-only demonstrations: ``sb3-diiqn record --env CartPole-v1 --policy random --n-steps 99 -o data``.
 
 Only observations and rewards are written. The expert can be any model of Stable-Baselines3, sb3-contrib or this package, a
 function of your own, or a random policy; ``--epsilon`` makes it a worse one.
@@ -271,7 +271,7 @@ def _keyword(text: str) -> tuple[str, Any]:
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="python -m sb3_diiqn.record", description="Record the observations of an expert.")
+    parser = _Parser(prog="sb3-diiqn record", description="Record the observations of an expert.")
     add = parser.add_argument
     add("--env", required=True, metavar="ID", help="environment")
     add("--env-kwargs", nargs="+", type=_keyword, default=[], metavar="KEY:VALUE", help="arguments of the environment")

@@ -62,7 +62,7 @@ def test_both_sides_of_the_difference(
 def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     DQN("MlpPolicy", "CartPole-v1", buffer_size=10).save("dqn.zip")
-    (command,) = re.findall(r"python -m sb3_diiqn\.record (.*)", README)
+    (command,) = re.findall(r"sb3-diiqn record (.*)", README)
     record(shlex.split(command.replace("10000", "50")))
     assert len(ExpertObservations.load("mine.npz")) == 50
 

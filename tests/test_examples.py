@@ -44,7 +44,7 @@ def output_of(script: Path, *arguments: object, folder: Path) -> str:
 def test_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command in its text makes the file that it reads."""
     text = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8")
-    command = re.search(r"python -m sb3_diiqn\.record (.*)", text)
+    command = re.search(r"sb3-diiqn record (.*)", text)
     assert command is not None
     monkeypatch.chdir(tmp_path)
     record(shlex.split(command[1]))

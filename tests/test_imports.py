@@ -28,6 +28,8 @@ LAYERS = [
     "envs",
     "record",
     "zoo",
+    "info",
+    "__main__",
 ]
 
 

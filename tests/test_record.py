@@ -434,7 +434,7 @@ def test_bad_arguments(
         main(arguments)
     assert exit_info.value.code == 2
     lines = capsys.readouterr().err.strip().splitlines()
-    assert lines[-1].startswith("python -m sb3_diiqn.record: error: ")
+    assert lines[-1].startswith("sb3-diiqn record: error: ")
     assert message in lines[-1]
     assert not any("Traceback" in line for line in lines)
     assert not (workplace / "out.npz").exists()

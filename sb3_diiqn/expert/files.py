@@ -65,7 +65,7 @@ def _existing(path: Any) -> Path:
         shown = repr(path) if len(repr(path)) < 200 else f"{repr(path)[:200]}..."
         raise ExpertDataError(f"{shown} is not a path that can be read ({type(error).__name__}): expected a file") from error
     if not exists:
-        raise ExpertDataError(f"There is no file {source.absolute()}: record one with python -m sb3_diiqn.record")
+        raise ExpertDataError(f"There is no file {source.absolute()}: record one with python -m sb3_diiqn record")
     return source
 
 

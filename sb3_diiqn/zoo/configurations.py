@@ -87,7 +87,7 @@ def expert_command(path: str, env_id: str) -> str:
     :param env_id: environment of the agent, for a file whose name does not say which environment and quality
     """
     file = _expert_file(Path(path))
-    command = f"python -m sb3_diiqn.zoo expert --env {file.env_id if file else env_id}"
+    command = f"python -m sb3_diiqn expert --env {file.env_id if file else env_id}"
     if file is None:
         return f"{command} --output {path}"
     command += f" --quality {file.quality:g}"

@@ -1,4 +1,4 @@
-"""Making the expert data that the configurations ask for: ``python -m sb3_diiqn.zoo expert --env CartPole-v1``.
+"""Making the expert data that the configurations ask for: ``sb3-diiqn expert --env CartPole-v1``.
 
 A DQN is trained with the settings of ``dqn.yml``, taken at the first evaluation at which it reaches a chosen fraction of its
 final return, and recorded; only what it observed and was rewarded with is written. Environments that have a scripted expert
@@ -148,7 +148,7 @@ def _dqn(request: Request) -> dict[str, Any]:
         if key in UNSUPPORTED or (key != "policy" and isinstance(value, str)):
             raise ConfigurationError(
                 f"{request.configuration}, {request.env_id}: {key}: {value!r} is not supported here. Train with "
-                "'python -m sb3_diiqn.zoo train --algo dqn', then record with 'python -m sb3_diiqn.record --model'."
+                "'sb3-diiqn train --algo dqn', then record with 'sb3-diiqn record --model'."
             )
     configured = int(settings.pop("n_timesteps"))
     n_timesteps = request.n_timesteps or configured_expert(request.env_id).get("n_timesteps") or configured

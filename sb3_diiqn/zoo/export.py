@@ -1,4 +1,4 @@
-"""Making a model of Stable-Baselines3 of one of this package: ``python -m sb3_diiqn.zoo export-dqn MODEL.zip -o dqn.zip``."""
+"""Making a model of Stable-Baselines3 of one of this package: ``sb3-diiqn export-dqn MODEL.zip -o dqn.zip``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def export_dqn(model_path: Path, output: Path, overwrite: bool = False) -> OffPo
 
 def _exported(path: Path, attributes: dict[str, Any]) -> OffPolicyAlgorithm:
     arguments: dict[str, Any] = {"device": "cpu", "custom_objects": NO_BUFFER, "expert_data": None}
-    if "bridge_length" in attributes:
+    if "bridge_kwargs" in attributes:
         return HADIIQN.load(path, **arguments).to_dqn()
     if _has_quantiles(attributes["policy_class"]):
         from sb3_diiqn import QRDIIQN  # noqa: PLC0415 - says what to install if sb3-contrib is not there

@@ -35,7 +35,7 @@ def expert_file(entry: dict[str, Any]) -> ExpertFile:
     """Which expert the data of an entry come from, read from the command that makes them."""
     words = shlex.split(expert_command(entry["expert_data"], "none"))
     options = dict(zip(words[4::2], words[5::2], strict=True))
-    assert words[:4] == ["python", "-m", "sb3_diiqn.zoo", "expert"] and options.keys() == {"--env", "--quality"}
+    assert words[:4] == ["python", "-m", "sb3_diiqn", "expert"] and options.keys() == {"--env", "--quality"}
     return ExpertFile(options["--env"], float(options["--quality"]))
 
 
@@ -115,7 +115,7 @@ def test_which_configuration() -> None:
 
 
 def test_commands() -> None:
-    make = "python -m sb3_diiqn.zoo expert --env"
+    make = "python -m sb3_diiqn expert --env"
     assert expert_command("expert_data/CartPole-v1-0.5.npz", "other") == f"{make} CartPole-v1 --quality 0.5"
     assert expert_command("x/y/CartPole-v1-1.npz", "other") == f"{make} CartPole-v1 --quality 1 --folder x/y"
     assert expert_command("own.npz", "CartPole-v1") == f"{make} CartPole-v1 --output own.npz"
