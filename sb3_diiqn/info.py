@@ -14,8 +14,10 @@ from typing import Any
 import torch as th
 
 import sb3_diiqn
+from sb3_diiqn import datasets
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert import ExpertObservations
+from sb3_diiqn.expert.builtin import PREFIX, is_builtin
 from sb3_diiqn.expert.given import load_expert
 from sb3_diiqn.expert.manifest import installed_versions, recorded_returns
 
@@ -128,7 +130,11 @@ def described(source: str) -> Rows:
     model = Path(source) if Path(source).is_file() else Path(f"{source}.zip")
     if model.is_file() and _is_model(model):
         return [("model", str(model)), *model_rows(model)]
-    return expert_rows(load_expert(source))
+    rows = expert_rows(load_expert(source))
+    if not is_builtin(source):
+        return rows
+    made = datasets.describe(source.removeprefix(PREFIX))
+    return [*rows, *((name, made[name]) for name in ("env_id", "env_kwargs", "expert", "made_by", "license"))]
 
 
 def table(rows: Iterable[tuple[str, Any]]) -> str:

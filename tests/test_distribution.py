@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import sb3_diiqn
+from tests.test_documentation import PYTHON, shorter
 
 ROOT = Path(__file__).parent.parent
 PACKAGED = ["sb3_diiqn", "benchmarks", "tests", "docs", "constraints", "zoo_configs", "examples", ".ci"]
@@ -23,8 +24,10 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", "_build", "*.egg-info")
 
 IMPORTING = """
 import sb3_diiqn, sb3_diiqn.record
+from sb3_diiqn.datasets import describe, load, names
 from sb3_diiqn.zoo.configurations import configuration_folder
 assert (configuration_folder() / "dqn.yml").is_file()
+assert len(names()) == 3 and all(len(load(name)) == describe(name)["n_transitions"] for name in names())
 print(sb3_diiqn.__version__, sb3_diiqn.__file__)
 """
 
@@ -84,6 +87,10 @@ def test_the_wheel_works_where_there_is_no_clone(distributions: Path, tmp_path: 
     version, file = run("-c", IMPORTING, folder=tmp_path, path=target).split()
     assert version == sb3_diiqn.__version__
     assert Path(file).is_relative_to(target)
+    assert run("-m", "sb3_diiqn", "--version", folder=tmp_path, path=target) == f"sb3_diiqn {version}\n"
+    for page in (ROOT / "README.md", ROOT / "docs" / "expert-data.md"):
+        code = next(code for code in PYTHON.findall(page.read_text(encoding="utf-8")) if "DIIQN(" in code)
+        run("-c", shorter(code), folder=tmp_path, path=target)
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -27,6 +27,7 @@ LAYERS = [
     "ha_diiqn",
     "envs",
     "record",
+    "datasets",
     "zoo",
     "info",
     "__main__",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
+from sb3_diiqn.expert.builtin import builtin_path, is_builtin
 from sb3_diiqn.expert.hdf5 import read_hdf5
 from sb3_diiqn.expert.hugging_face import SEVERAL, STATE, read_hugging_face
 from sb3_diiqn.expert.minari_datasets import METADATA, read_minari_folder
@@ -57,6 +58,8 @@ def read(
 def _existing(path: Any) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise ExpertDataError(f"expert data is {in_words(path)}, which is not a path: expected the name of a file. {MAKERS}")
+    if isinstance(path, str) and is_builtin(path):
+        return builtin_path(path)
     try:
         source = Path(path)
         source = source if source.exists() else npz_path(source)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sb3_diiqn.exceptions import ExpertDataError
+from sb3_diiqn.expert.builtin import is_builtin
 from sb3_diiqn.expert.files import MAKERS, in_words
 from sb3_diiqn.expert.observations import ExpertObservations
 from sb3_diiqn.expert.storage import npz_path
 
 Recording: TypeAlias = ExpertObservations | str | os.PathLike[str]
-"""A recording, or the path of a file or folder that :meth:`ExpertObservations.load` reads."""
+"""A recording, or the path of a file or folder that :meth:`ExpertObservations.load` reads, or ``"builtin:NAME"``."""
 ExpertData: TypeAlias = Recording | Sequence[Recording] | None
 
 
@@ -44,13 +45,13 @@ def paths_of(data: Any) -> list[str]:
 
 def index_path(data: Any, content_hash: str) -> Path | None:
     """
-    The file beside the expert data that keeps what is computed of them; None if they are not in files.
+    The file beside the expert data that keeps what is computed of them; None if they are not in files of the user's.
 
     :param data: what the user gave
     :param content_hash: of the recordings together
     """
     paths = paths_of(data)
-    if not paths:
+    if not paths or any(map(is_builtin, paths)):
         return None
     path = npz_path(paths[0])
     several = "" if len(paths) == 1 else f"-and-{len(paths) - 1}-more-{content_hash[:8]}"

@@ -164,6 +164,7 @@ class ExpertObservations:
         - trajectories that ``imitation`` saved: the ``.npz`` of its earlier versions, or the folder of a Hugging Face dataset
         - the ``.hdf5`` of D4RL; without ``next_observations`` each episode lacks its last transition
         - the folder of a Minari dataset
+        - one of the recordings that come with the package, as ``"builtin:cartpole"``, see :mod:`sb3_diiqn.datasets`
 
         Other arrays in them, such as actions, are not read. See docs/expert-data.md.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
+from sb3_diiqn.expert.builtin import is_builtin
 from sb3_diiqn.expert.joining import split_at_starts
 from sb3_diiqn.expert.pairs import read_pairs
 from sb3_diiqn.expert.resets import AcrossResets, join_in_order
@@ -49,8 +50,8 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
 
 
 def is_there(path: str | os.PathLike[str]) -> bool:
-    """Tell whether there is a file of that name, or of that name with ``.npz`` at its end."""
-    return Path(path).exists() or npz_path(path).exists()
+    """Tell whether there is a file of that name, or of that name with ``.npz`` at its end, or in this package."""
+    return is_builtin(path) or Path(path).exists() or npz_path(path).exists()
 
 
 @contextmanager

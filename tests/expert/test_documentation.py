@@ -34,7 +34,7 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     names: dict[str, Any] = {}
     # what reads a dataset stands before what makes one
     blocks = sorted(examples(), key=lambda example: "from_minari(" in example[1])
-    assert len(blocks) == 11
+    assert len(blocks) == 12
     for needs, code in blocks:
         if is_there(needs):
             exec(code, names)

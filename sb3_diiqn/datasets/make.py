@@ -1,0 +1,135 @@
+"""Makes the recordings that come with the package, and their manifest: ``python -m sb3_diiqn.datasets.make``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sb3_diiqn.datasets import MANIFEST
+from sb3_diiqn.envs import MazeExpert
+from sb3_diiqn.expert.builtin import FOLDER
+from sb3_diiqn.expert.manifest import describe_recording, versions, write_json
+from sb3_diiqn.expert.policies import Environment, Policy
+from sb3_diiqn.record import make_environment, record_expert
+
+LICENSE = "MIT"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    How a recording is made.
+
+    :param env_id: environment of the expert
+    :param policy: makes the expert for an environment
+    :param expert: what it is, in words
+    :param n_steps: number of transitions
+    :param epsilon: fraction of actions that are random instead
+    :param env_kwargs: arguments of the environment
+    :param seed: of environment and random actions
+    """
+
+    env_id: str
+    policy: Callable[[Environment], Policy]
+    expert: str
+    n_steps: int
+    epsilon: float = 0.0
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+
+def balance(observation: Any) -> int:
+    """
+    Push a pole's cart to where the pole falls.
+
+    :param observation: position, velocity, angle and angular velocity
+    """
+    return int(observation[2] + observation[3] > 0)
+
+
+def _maze_expert(randomness: float) -> Callable[[Environment], Policy]:
+    return lambda env: MazeExpert(env, randomness=randomness, seed=0)
+
+
+RECIPES = {
+    "cartpole": Recipe(
+        "CartPole-v1",
+        lambda _: balance,
+        "pushes to where the pole falls, by angle + angular velocity > 0; a fifth of its actions is random",
+        n_steps=5000,
+        epsilon=0.2,
+    ),
+    "maze": Recipe(
+        "sb3_diiqn/Maze2D-v0",
+        _maze_expert(0.5),
+        "MazeExpert: a shortest path to the goal; half of its moves are random",
+        n_steps=2000,
+        env_kwargs={"layout": "paper", "actions": "NESW", "max_episode_steps": 100},
+    ),
+    "maze-king": Recipe(
+        "sb3_diiqn/Maze2D-v0",
+        _maze_expert(0.2),
+        "MazeExpert that moves as a king: a shortest path to the goal; a fifth of its moves is random",
+        n_steps=2000,
+        env_kwargs={"layout": "paper", "actions": "king", "max_episode_steps": 100},
+    ),
+}
+
+
+def make(folder: Path) -> dict[str, Any]:
+    """
+    Record everything anew, which takes some seconds.
+
+    :param folder: where files and manifest are written
+    :return: the manifest
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = {name: _record(recipe, folder / f"{name}.npz") for name, recipe in RECIPES.items()}
+    write_json(folder / MANIFEST, manifest, indent=2)
+    return manifest
+
+
+def _record(recipe: Recipe, path: Path) -> dict[str, Any]:
+    with make_environment(recipe.env_id, **recipe.env_kwargs) as env:
+        recording = record_expert(
+            env,
+            recipe.policy(env),
+            n_steps=recipe.n_steps,
+            epsilon=recipe.epsilon,
+            seed=recipe.seed,
+            output=path,
+            overwrite=True,
+        )
+    return {
+        "env_id": recipe.env_id,
+        "env_kwargs": dict(recipe.env_kwargs),
+        "wrappers": "none but those of gymnasium.make; single observations as the environment shows them",
+        "expert": recipe.expert,
+        "epsilon": recipe.epsilon,
+        "seed": recipe.seed,
+        **describe_recording(recording.expert_data, recording.episode_returns),
+        "made_by": "python -m sb3_diiqn.datasets.make",
+        "made_with": versions(),
+        "license": LICENSE,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """
+    The command line.
+
+    :param arguments: those of the process by default
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m sb3_diiqn.datasets.make", description="Make the recordings that come with the package."
+    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to (default: into the package)")
+    for name, entry in make(parser.parse_args(arguments).folder).items():
+        print(f"{name}: {entry['n_transitions']} transitions, mean return {entry['mean_return']:.4g}, {entry['content_hash']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The recordings that come with the package are what their manifest says, and are used as files are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations, datasets
+from sb3_diiqn.baselines import BCO
+from sb3_diiqn.datasets.make import LICENSE, RECIPES, main
+from sb3_diiqn.exceptions import ExpertDataError
+from sb3_diiqn.expert.builtin import FOLDER
+from sb3_diiqn.expert.given import index_path, load_expert, paths_of
+from sb3_diiqn.expert.manifest import read_json
+from sb3_diiqn.expert.storage import is_there
+from sb3_diiqn.info import described
+from sb3_diiqn.record import make_environment, record_expert
+
+SHORT = {"learning_starts": 10, "buffer_size": 500}
+
+
+def test_names() -> None:
+    assert datasets.names() == sorted(RECIPES) == sorted(read_json(FOLDER / datasets.MANIFEST))
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.npz")) < 100_000
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_manifest_says_what_it_is(name: str) -> None:
+    data, said, recipe = datasets.load(name), datasets.describe(name), RECIPES[name]
+    assert (data.content_hash, len(data)) == (said["content_hash"], said["n_transitions"])
+    assert (said["env_id"], said["env_kwargs"], said["license"]) == (recipe.env_id, recipe.env_kwargs, LICENSE)
+    with make_environment(recipe.env_id, **recipe.env_kwargs) as env:
+        data.adapted_to(env.observation_space)
+    assert f"| `{name}` |" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_expert_on_cart_pole_is_mediocre() -> None:
+    assert 200 <= datasets.describe("cartpole")["mean_return"] <= 400
+
+
+def test_they_are_made_as_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--folder", str(tmp_path)])
+    made = read_json(tmp_path / datasets.MANIFEST)
+    for name in ("maze", "maze-king"):  # floats of cart-pole are rounded differently elsewhere
+        assert made[name]["content_hash"] == datasets.describe(name)["content_hash"]
+    assert made["cartpole"]["n_transitions"] == 5000
+    assert "cartpole: 5000 transitions, mean return " in capsys.readouterr().out
+
+
+def test_learn_save_and_learn_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(FOLDER.iterdir())
+    model = DIIQN("MlpPolicy", "CartPole-v1", expert_data="builtin:cartpole", **SHORT).learn(60)
+    assert model.expert is not None and len(model.expert) == 5000
+    model.save("model")
+    loaded = DIIQN.load("model", env=model.get_env())
+    assert loaded.expert is not None and loaded.expert.content_hash == datasets.load("cartpole").content_hash
+    loaded.learn(20, reset_num_timesteps=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.zip"]
+    assert sorted(FOLDER.iterdir()) == before, "nothing is kept beside what may be read only"
+
+
+def test_other_algorithms() -> None:
+    with make_environment("sb3_diiqn/Maze2D-v0", **RECIPES["maze"].env_kwargs) as env:
+        HADIIQN("MlpPolicy", env, expert_data="builtin:maze-king", **SHORT).learn(60)
+        BCO("MlpPolicy", env, expert_data="builtin:maze")
+
+
+def test_beside_recordings_of_ones_own(tmp_path: Path) -> None:
+    own = tmp_path / "own.npz"
+    record_expert("CartPole-v1", n_steps=30, seed=0, output=own)
+    assert len(load_expert(["builtin:cartpole", own])) == 5030
+    assert paths_of(["builtin:cartpole", own]) == ["builtin:cartpole", str(own)]
+    assert index_path("builtin:cartpole", "0123456789") is None
+    assert index_path([own, "builtin:cartpole"], "0123456789") is None
+    assert is_there("builtin:cartpole")
+
+
+@pytest.mark.parametrize("load", [load_expert, lambda source: datasets.load(source.partition(":")[2])])
+def test_unknown_names(load: object) -> None:
+    assert callable(load)
+    names = "builtin:cartpole, builtin:maze, builtin:maze-king"
+    with pytest.raises(
+        ExpertDataError, match=f"^'builtin:pong' does not come with this package: expected one of {names}. For a"
+    ):
+        load("builtin:pong")
+    with pytest.raises(ExpertDataError, match="'builtin:pong' does not come with this package"):
+        datasets.describe("pong")
+
+
+def test_a_file_of_such_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        datasets.load("maze").save("./builtin:own.npz")
+    except OSError:
+        pytest.skip("this file system knows no colons")
+    assert len(ExpertObservations.load("./builtin:own.npz")) == 2000
+
+
+def test_info() -> None:
+    rows = dict(described("builtin:maze"))
+    assert (rows["env_id"], rows["license"]) == ("sb3_diiqn/Maze2D-v0", "MIT")
+    assert "half of its moves are random" in rows["expert"]
