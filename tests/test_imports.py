@@ -25,6 +25,7 @@ LAYERS = [
     "baselines",
     "diiqn",
     "ha_diiqn",
+    "callbacks",
     "envs",
     "record",
     "datasets",
