@@ -158,8 +158,10 @@ def make_batch(
 def _shared(own: TensorObservations, expert: TensorObservations, matched: np.ndarray) -> tuple[TensorObservations, th.Tensor]:
     """Return the agent's observations and those of the expert that differ from them, and the row of each one's."""
     example = next(iter(own.values())) if isinstance(own, dict) else own
+    if len(matched) == 0:
+        return own, th.arange(len(example), device=example.device)
     rows = np.arange(len(example) + len(matched))
-    if len(matched) and _often_equal(own):
+    if _often_equal(own):
         new = _differ(own, expert, matched)
         rows[len(example) :] = np.where(new, len(example) - 1 + new.cumsum(), matched)
         expert = (

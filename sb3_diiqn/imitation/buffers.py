@@ -174,14 +174,15 @@ class ExpertMatchingMixin(_Buffer):
             self.match_pending()
         return ImitationSamples(agent, self._expert_samples(*self._drawn, env))
 
-    def drawn_steps(self, env: VecNormalize | None = None) -> tuple[TensorObservations, th.Tensor, TensorObservations]:
+    def draw_steps(self, size: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """
-        Return the last drawn transitions as single steps, also where the batch has n-step returns.
+        Draw stored transitions with a generator that is not the host's.
 
-        :param env: to normalise observations
-        :return: observations, actions of shape (n, 1), next observations
+        :param size: how many
+        :param generator: what to draw with
+        :return: where they are stored, and of which environments they are, each shape (size,)
         """
-        return self.single_steps(*self._drawn, env)
+        return generator.integers(self.size(), size=size), generator.integers(self.n_envs, size=size)
 
     def single_steps(
         self, steps: np.ndarray, envs: np.ndarray, env: VecNormalize | None
@@ -202,10 +203,6 @@ class ExpertMatchingMixin(_Buffer):
 
         actions = self.to_torch(self.actions[steps, envs]).long()
         return stored(self.observations), actions, stored(self.next_observations)
-
-    def drawn_outcomes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return rewards of the last drawn transitions as single steps, not normalised, and which ended, each shape (n,)."""
-        return self.outcomes_of(*self._drawn)
 
     def outcomes_of(self, steps: np.ndarray, envs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """

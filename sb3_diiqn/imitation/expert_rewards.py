@@ -54,7 +54,7 @@ class InferredRewards(RewardSource):
     """
 
     #: as long as it has learned fewer times, it has no answer
-    warm_up = 1000
+    warm_up = 250
 
     network: RewardModel
 

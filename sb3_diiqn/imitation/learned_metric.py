@@ -34,14 +34,15 @@ class LearnedMetric:
 
     def learn(self, buffer: Any, batch_size: int) -> None:
         """
-        Learn from the agent's newest batch and as many of the expert's transitions.
+        Learn from the agent's transitions and as many of the expert's.
 
         :param buffer: the replay buffer
-        :param batch_size: how many
+        :param batch_size: how many of each
         """
+        drawn = buffer.draw_steps(batch_size, self._generator)
         indices = self._generator.integers(len(buffer.knowledge.expert), size=batch_size)
         # as they are stored: those that are matched are not normalised either
-        self.network.learn(*buffer.drawn_steps(), *buffer.expert_tensors(indices))
+        self.network.learn(*buffer.single_steps(*drawn, None), *buffer.expert_tensors(indices))
 
     def refresh_if_due(self, buffer: Any, n_updates: int) -> None:
         """

@@ -114,12 +114,14 @@ class Learner:
     :param state: what is known from before
     """
 
-    #: the networks learn in every update at first, after n updates in one of n / ``warm_up``, and at least in one of
-    #: ``longest_interval``: there is less and less that is new to them
-    warm_up = 1000
-    longest_interval = 64
-    #: expert transitions that the clone learns from at once
-    clone_batch_size = 128
+    #: the networks learn after every so many updates at first, after n updates in one of n / ``warm_up``, and at least in one
+    #: of the second number: there is less and less that is new to them
+    intervals = (4, 256)
+    warm_up = 250
+    #: the agent's transitions that they learn from at once, which takes less time than to learn more often from fewer ...
+    network_batch_size = 64
+    #: ... and expert transitions that the clone learns from
+    clone_batch_size = 256
 
     def __init__(
         self,
@@ -149,8 +151,8 @@ class Learner:
         self.losses = self._make_losses(context)
         if config.expert_rewards == "recorded":
             self.note_rewards(np.asarray(knowledge.expert.rewards))
-        generator = np.random.default_rng(host.stream_seed(3))
-        self.sampler = ExpertSampler(host, self.inference, generator, self.reward_source)
+        self._generator = np.random.default_rng(host.stream_seed(6))
+        self.sampler = ExpertSampler(host, self.inference, np.random.default_rng(host.stream_seed(3)), self.reward_source)
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
@@ -225,29 +227,35 @@ class Learner:
         )
 
     def _train_networks(self) -> None:
-        """Let the auxiliary networks learn, at first after every update, then ever more rarely."""
+        """Let the auxiliary networks learn, ever more rarely."""
         self.state.n_updates += 1
-        interval = min(max(1, self.state.n_updates // self.warm_up), self.longest_interval)
+        interval = int(np.clip(self.state.n_updates // self.warm_up, *self.intervals))
         if self.state.n_updates % interval != 0:
             return
-        buffer = self.host.replay_buffer
-        reward_model = None if self.reward_source is None else self.reward_source.network
-        if not self.inference.knows_only_tables or reward_model is not None:
-            observations, actions, next_observations = buffer.drawn_steps(self.host._vec_normalize_env)
-        if not self.inference.knows_only_tables:
-            loss = self.inference.learn(observations, actions, next_observations)
-            if self.inference.network is not None:
-                self._network_losses.add("inverse_dynamics_loss", loss)
+        self._learn_from_agent()
         if self.clone is not None:
             rows = self.sampler.rows(self.clone_batch_size)
             probabilities = self.inference.probabilities(rows)
             targets = th.as_tensor(probabilities, dtype=th.float32, device=self.host.device)
             self._network_losses.add("clone_loss", self.clone.learn(rows.observations, targets))
-        if reward_model is not None:
-            loss = reward_model.learn(observations, next_observations, *buffer.drawn_outcomes())
-            self._network_losses.add("reward_loss", loss)
         if self.metric is not None:
-            self.metric.learn(buffer, self.host.batch_size)
+            self.metric.learn(self.host.replay_buffer, self.network_batch_size)
+
+    def _learn_from_agent(self) -> None:
+        """Let those networks learn that learn from what the agent has experienced."""
+        reward_model = None if self.reward_source is None else self.reward_source.network
+        if self.inference.knows_only_tables and reward_model is None:
+            return
+        buffer = self.host.replay_buffer
+        drawn = buffer.draw_steps(self.network_batch_size, self._generator)
+        observations, actions, next_observations = buffer.single_steps(*drawn, self.host._vec_normalize_env)
+        if not self.inference.knows_only_tables:
+            loss = self.inference.learn(observations, actions, next_observations)
+            if self.inference.network is not None:
+                self._network_losses.add("inverse_dynamics_loss", loss)
+        if reward_model is not None:
+            loss = reward_model.learn(observations, next_observations, *buffer.outcomes_of(*drawn))
+            self._network_losses.add("reward_loss", loss)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 

@@ -35,8 +35,10 @@ class ExpertSampler:
 
     #: expert transitions in an update
     batch_size = 16
-    #: sampled and inferred for so many updates at once: one large pass through a network is faster than many small ones
+    #: sampled and inferred for so many updates at once: one large pass through a network is faster than many small ones ...
     updates_at_once = 32
+    #: ... and each used so often: the estimates do not change much meanwhile
+    n_uses = 2
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class ExpertSampler:
         certainty = th.as_tensor(estimates.certainty, dtype=th.float32, device=device)
         samples = Samples(rows.indices, plausible, certainty, outcome_certainty)
         parts = [slice(start, start + self.batch_size) for start in range(0, size, self.batch_size)]
-        return [Sampled(_part(samples, part), _part(transitions, part)) for part in parts]
+        return [Sampled(_part(samples, part), _part(transitions, part)) for part in parts] * self.n_uses
 
     def _transitions(self, rows: ExpertRows, actions: np.ndarray, rewards: np.ndarray) -> Transitions:
         buffer, env = self.host.replay_buffer, self.host._vec_normalize_env

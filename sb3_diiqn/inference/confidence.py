@@ -82,6 +82,14 @@ class ConfidenceStatistics:
         self._n_expert += len(confidence.phi)
         self._n_agent += batch_size
 
+    def add_none(self, batch_size: int) -> None:
+        """
+        Note an update without any expert sample.
+
+        :param batch_size: number of agent transitions in the batch
+        """
+        self._n_agent += batch_size
+
     def take(self) -> dict[str, float]:
         """
         Return the means and start anew; nothing if there was no update.

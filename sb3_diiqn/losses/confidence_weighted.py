@@ -27,6 +27,9 @@ class ConfidenceWeighted(ExpertLoss):
 
     def __call__(self, batch: Batch, td: TDOutput, progress_remaining: float) -> th.Tensor:
         """Compute the mean over the agent's transitions of Phi * (L_e - L_a), which is 0 where nothing matches."""
+        if len(batch.matches.indices) == 0:
+            self._statistics.add_none(len(batch.guided))
+            return td.losses.new_zeros(())
         agent = td.losses[batch.agent]
         matched = td.losses[batch.matched]
         return (self.confidence(batch, td) * (matched - agent[batch.matches.rows])).sum() / len(agent)

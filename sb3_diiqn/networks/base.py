@@ -41,21 +41,22 @@ class ObservationNetwork(nn.Module):
         whatever unit they are
     :param n_outputs: number of outputs
     :param extractor: an untrained features extractor, None for the default of :func:`make_extractor`
-    :param net_arch: widths of the hidden layers between features and outputs
-    :param dropout: fraction of the inputs of each layer between features and outputs that is left out in training
+    :param net_arch: widths of the hidden layers between features and outputs; by default one of 128, or of 64 with planes, of
+        which there are many features
+    :param dropout: whether half of the inputs of each layer between features and outputs are left out in training
     :param normalize_images: whether images are divided by 255, see Stable-Baselines3's policies
     """
 
-    #: of Adam
-    learning_rate = 1e-3
+    #: of Adam; with planes, most of whose cells are empty, and with images, whose networks are deeper
+    learning_rate, learning_rate_with_planes, learning_rate_with_images = 2e-3, 4e-3, 1e-3
 
     def __init__(
         self,
         observation_space: spaces.Space[Any],
         n_outputs: int,
         extractor: BaseFeaturesExtractor | None = None,
-        net_arch: Sequence[int] = (128,),
-        dropout: float = 0.0,
+        net_arch: Sequence[int] | None = None,
+        dropout: bool = False,
         normalize_images: bool = True,
     ) -> None:
         super().__init__()
@@ -64,12 +65,14 @@ class ObservationNetwork(nn.Module):
         self.extractor, n_features = self._make_extractor() if extractor is None else (extractor, extractor.features_dim)
         # a step is small against the state: without normalisation the network would not see it
         has_units = _has_units(observation_space, extractor is None)
+        if net_arch is None:
+            net_arch = (64,) if is_planes(observation_space) else (128,)
         normalization = _normalization(n_features) if has_units else nn.Identity()
         self.head = nn.Sequential(normalization, *create_mlp(n_features, n_outputs, list(net_arch)))
         if dropout:
-            self.head = _with_dropout(self.head, dropout)
+            self.head = _with_dropout(self.head)
         _keep_units_alive(self)
-        self.optimizer = th.optim.Adam(self.parameters(), lr=self.learning_rate, **FUSED)
+        self.optimizer = th.optim.Adam(self.parameters(), lr=self._learning_rate(), **FUSED)
 
     def forward(self, *observations: TensorObservations) -> th.Tensor:
         """
@@ -81,6 +84,11 @@ class ObservationNetwork(nn.Module):
         preprocessed = (preprocess_obs(given, self.observation_space, self.normalize_images) for given in observations)
         outputs: th.Tensor = self.head(self._features(*preprocessed))
         return outputs
+
+    def _learning_rate(self) -> float:
+        if is_image_space(self.observation_space):
+            return self.learning_rate_with_images
+        return self.learning_rate_with_planes if is_planes(self.observation_space) else self.learning_rate
 
     def _make_extractor(self) -> tuple[nn.Module, int]:
         """Make what :meth:`_features` needs, and tell the number of features."""
@@ -281,9 +289,26 @@ def _keep_units_alive(network: nn.Module) -> None:
                 setattr(module, name, nn.LeakyReLU())
 
 
-def _with_dropout(layers: nn.Sequential, dropout: float) -> nn.Sequential:
+class HalfDropout(nn.Module):
+    """Leaves out half of its inputs, as ``nn.Dropout(0.5)`` does, but draws 64 bits at once: several times as fast."""
+
+    def forward(self, inputs: th.Tensor) -> th.Tensor:
+        """
+        Leave out half of the inputs in training, and double the others.
+
+        :param inputs: any shape
+        """
+        if not self.training:
+            return inputs
+        words = th.randint(-(2**63), 2**63 - 1, (-(-inputs.numel() // 8),), dtype=th.int64, device=inputs.device)
+        # 0 or 2, by a bit of each byte
+        factors = (words.view(th.int8)[: inputs.numel()] & 2).view(inputs.shape)
+        return inputs * factors.to(inputs.dtype)
+
+
+def _with_dropout(layers: nn.Sequential) -> nn.Sequential:
     """Put a dropout before each linear layer."""
-    dropped = ([nn.Dropout(dropout), layer] if isinstance(layer, nn.Linear) else [layer] for layer in layers)
+    dropped = ([HalfDropout(), layer] if isinstance(layer, nn.Linear) else [layer] for layer in layers)
     return nn.Sequential(*(layer for some in dropped for layer in some))
 
 

@@ -53,13 +53,12 @@ class InverseDynamics(TransitionNetwork, ActionClassifier):
     :param n_actions: number of the agent's actions
     """
 
-    #: of planes there are many features, which say the same: left out in turn, they make it unsure where it has seen little
-    dropout = 0.5
     #: part of an even fraction below which none is taken to be: p(a | s) of what is never done would drown what s' adds
     least_share = 0.02
 
     def __init__(self, observation_space: spaces.Space[Any], n_actions: int) -> None:
-        super().__init__(observation_space, n_actions, dropout=self.dropout if is_planes(observation_space) else 0.0)
+        # of planes there are many features, which say the same: left out in turn, they make it unsure where it has seen little
+        super().__init__(observation_space, n_actions, dropout=is_planes(observation_space))
         #: tells p(a | s)
         self.behaviour = ActionClassifier(observation_space, n_actions)
         self.optimizer.add_param_group({"params": list(self.behaviour.parameters())})

@@ -41,7 +41,7 @@ class StateEmbedding(ObservationNetwork):
     def __init__(self, observation_space: spaces.Space[Any], n_actions: int) -> None:
         super().__init__(observation_space, self.width)
         self.actions = nn.Sequential(nn.Linear(2 * self.width, self.hidden), nn.LeakyReLU(), nn.Linear(self.hidden, n_actions))
-        self.optimizer = th.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, **FUSED)
+        self.optimizer = th.optim.AdamW(self.parameters(), lr=self._learning_rate(), weight_decay=self.weight_decay, **FUSED)
 
     def learn(
         self,

@@ -66,9 +66,9 @@ def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str
     assert any((one != other).any() for one, other in zip(before, after, strict=True))
 
 
-def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_networks_learn_often_at_first_then_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Learner, "warm_up", 2)
-    monkeypatch.setattr(Learner, "longest_interval", 3)
+    monkeypatch.setattr(Learner, "intervals", (1, 3))
     model = make(**INVERSE, guide="clone", gradient_steps=1, train_freq=1)
     learned: dict[str, list[tuple[int, int]]] = {"action_inference": [], "cloned_policy": []}
 
@@ -81,8 +81,8 @@ def test_the_networks_learn_from_every_batch_at_first_then_ever_more_rarely(monk
     model.learn(model.learning_starts + 12)
     # one in 1 up to 3, one in 2 up to 5, and one in 3 from then on
     updates = [1, 2, 3, 4, 6, 9, 12]
-    assert learned["action_inference"] == [(n, 16) for n in updates]
-    assert learned["cloned_policy"] == [(n, 128) for n in updates]
+    assert learned["action_inference"] == [(n, Learner.network_batch_size) for n in updates]
+    assert learned["cloned_policy"] == [(n, Learner.clone_batch_size) for n in updates]
 
 
 @pytest.mark.slow

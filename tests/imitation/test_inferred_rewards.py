@@ -34,7 +34,7 @@ TRUE = np.float32([-0.1, -0.1, -0.1, -0.1, 0.9])
 
 @pytest.fixture(autouse=True)
 def _short_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(InferredRewards, "warm_up", 50)
+    monkeypatch.setattr(InferredRewards, "warm_up", 12)
 
 
 def sampled(model: Any) -> tuple[Samples, Transitions]:

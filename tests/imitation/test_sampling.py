@@ -37,6 +37,9 @@ def test_estimates_are_made_for_many_updates_at_once(look: str, monkeypatch: pyt
         np.testing.assert_array_equal(samples.plausible.numpy(), estimates.plausible[part])
         np.testing.assert_allclose(samples.certainty.numpy(), estimates.certainty[part], rtol=1e-5)
     state = generator.bit_generator.state
+    again = [sampler.sample() for _ in range(n * (sampler.n_uses - 1))]
+    assert [samples.indices.tolist() for samples, _ in again] == [samples.indices.tolist() for samples, _ in drawn]
+    assert generator.bit_generator.state == state, "each was used again"
     assert len(sampler.sample().samples.certainty) == 5
     drawn_anew = generator.bit_generator.state
     assert drawn_anew != state
