@@ -86,8 +86,28 @@ class Batch(NamedTuple):
     samples: Samples | None
     guided: th.Tensor
     """Which of the agent's actions were the guide's, shape (n_agent,), bool."""
+    in_order: bool = False
+    """Whether each transition starts at, and leads to, observations of its own, in the same order."""
     largest_value: float = float("inf")
     """No next observation is worth more."""
+
+    def at_starts(self, values: th.Tensor) -> th.Tensor:
+        """
+        Look up what transitions start with.
+
+        :param values: one for each of the observations, shape (m, ...)
+        :return: shape (n, ...)
+        """
+        return values[: len(self.row)] if self.in_order else values[self.row]
+
+    def at_ends(self, values: th.Tensor) -> th.Tensor:
+        """
+        Look up what transitions lead to.
+
+        :param values: one for each of the next observations, shape (m', ...)
+        :return: shape (n, ...)
+        """
+        return values[: len(self.next_row)] if self.in_order else values[self.next_row]
 
 
 class TDOutput(NamedTuple):
@@ -152,6 +172,7 @@ def make_batch(
         matches=matches,
         samples=samples,
         guided=guided,
+        in_order=len(matches.rows) == 0,
     )
 
 

@@ -165,10 +165,10 @@ class DIIQN(ImplicitImitation, DQN):
         :param batch: n transitions with m observations
         """
         with th.no_grad():
-            next_values = self.q_net_target(batch.next_observations).max(dim=1, keepdim=True).values[batch.next_row]
+            next_values = batch.at_ends(self.q_net_target(batch.next_observations).max(dim=1, keepdim=True).values)
             next_values = next_values.clamp(max=batch.largest_value)
             targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_values
         q_values = self.q_net(batch.observations)
-        values = q_values[batch.row].gather(1, batch.actions)
+        values = batch.at_starts(q_values).gather(1, batch.actions)
         losses = th.nn.functional.smooth_l1_loss(values, targets, reduction="none").squeeze(1)
         return TDOutput(q_values, losses, (values.detach() - targets).abs().squeeze(1))

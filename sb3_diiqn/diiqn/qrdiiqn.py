@@ -89,10 +89,10 @@ class QRDIIQN(ImplicitImitation, QRDQN):
         with th.no_grad():
             next_quantiles = self.quantile_net_target(batch.next_observations)
             greedy = next_quantiles.mean(dim=1).argmax(dim=1)
-            next_quantiles = _of_actions(next_quantiles, greedy)[batch.next_row].clamp(max=batch.largest_value)
+            next_quantiles = batch.at_ends(_of_actions(next_quantiles, greedy)).clamp(max=batch.largest_value)
             targets = batch.rewards + (1 - batch.dones) * batch.discounts * next_quantiles
         quantiles = self.quantile_net(batch.observations)
-        chosen = _of_actions(quantiles[batch.row], batch.actions.squeeze(1))
+        chosen = _of_actions(batch.at_starts(quantiles), batch.actions.squeeze(1))
         errors = (chosen.detach().mean(dim=1) - targets.mean(dim=1)).abs()
         return TDOutput(quantiles.mean(dim=1), quantile_huber_losses(chosen, targets), errors)
 
