@@ -69,7 +69,7 @@ class Habits:
 #: Where states repeat, what was inferred from a single transition holds, and matching finds the way.
 WHERE_STATES_REPEAT = Habits("nearest", "matching", "none", 0.5, shortest=True, imitate_guide=True)
 #: Elsewhere networks generalise, and a clone of the expert has an answer everywhere.
-WHERE_STATES_VARY = Habits("inverse_dynamics", "both", "inferred", 0.8, shortest=False, imitate_guide=False)
+WHERE_STATES_VARY = Habits("inverse_dynamics", "clone", "inferred", 0.8, shortest=False, imitate_guide=False)
 
 #: States repeat where there are at most so many different ones ...
 MOST_REPEATING_STATES = 500
