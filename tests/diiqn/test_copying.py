@@ -120,7 +120,7 @@ def test_a_copy_of_the_replay_buffer_alone_is_complete(made: Callable[[], Any], 
     buffer.match_again()
 
 
-@pytest.mark.parametrize("made", [MODELS["default"], MODELS["HADIIQN"]], ids=["DIIQN", "HADIIQN"])
+@pytest.mark.parametrize("made", [MODELS["clone and matches"], MODELS["HADIIQN"]], ids=["DIIQN", "HADIIQN"])
 def test_a_copied_buffer_can_take_the_place_of_the_models_own(made: Callable[[], Any]) -> None:
     """What was learned about the expert comes with it, and everything goes on with that."""
     model = made().learn(80)
