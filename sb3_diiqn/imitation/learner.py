@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from sb3_diiqn.common.batch import Batch, TDOutput, Transitions, make_batch
 from sb3_diiqn.common.running_means import RunningMeans
 from sb3_diiqn.expert import Observations
+from sb3_diiqn.expert.types import take
 from sb3_diiqn.guides import (
     CloneGuide,
     ComparedReturns,
@@ -120,8 +121,8 @@ class Learner:
     warm_up = 250
     #: the agent's transitions that they learn from at once, which takes less time than to learn more often from fewer ...
     network_batch_size = 64
-    #: ... and expert transitions that the clone learns from
-    clone_batch_size = 256
+    #: ... and expert transitions that the clone learns from, inferred at once, and learned from in two steps
+    clone_batch_size, clone_steps = 256, 2
 
     def __init__(
         self,
@@ -234,10 +235,7 @@ class Learner:
             return
         self._learn_from_agent()
         if self.clone is not None:
-            rows = self.sampler.rows(self.clone_batch_size)
-            probabilities = self.inference.probabilities(rows)
-            targets = th.as_tensor(probabilities, dtype=th.float32, device=self.host.device)
-            self._network_losses.add("clone_loss", self.clone.learn(rows.observations, targets))
+            self._learn_clone(self.clone)
         if self.metric is not None:
             self.metric.learn(self.host.replay_buffer, self.network_batch_size)
 
@@ -256,6 +254,15 @@ class Learner:
         if reward_model is not None:
             loss = reward_model.learn(observations, next_observations, *buffer.outcomes_of(*drawn))
             self._network_losses.add("reward_loss", loss)
+
+    def _learn_clone(self, clone: ClonedPolicy) -> None:
+        rows = self.sampler.rows(self.clone_batch_size)
+        probabilities = self.inference.probabilities(rows)
+        targets = th.as_tensor(probabilities, dtype=th.float32, device=self.host.device)
+        size = self.clone_batch_size // self.clone_steps
+        for start in range(0, self.clone_batch_size, size):
+            part = slice(start, start + size)
+            self._network_losses.add("clone_loss", clone.learn(take(rows.observations, part), targets[part]))
 
     # --- what is known ----------------------------------------------------------------------------------------------
 

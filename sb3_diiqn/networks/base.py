@@ -41,8 +41,7 @@ class ObservationNetwork(nn.Module):
         whatever unit they are
     :param n_outputs: number of outputs
     :param extractor: an untrained features extractor, None for the default of :func:`make_extractor`
-    :param net_arch: widths of the hidden layers between features and outputs; by default one of 128, or of 64 with planes, of
-        which there are many features
+    :param net_arch: widths of the hidden layers between features and outputs
     :param dropout: whether half of the inputs of each layer between features and outputs are left out in training
     :param normalize_images: whether images are divided by 255, see Stable-Baselines3's policies
     """
@@ -55,7 +54,7 @@ class ObservationNetwork(nn.Module):
         observation_space: spaces.Space[Any],
         n_outputs: int,
         extractor: BaseFeaturesExtractor | None = None,
-        net_arch: Sequence[int] | None = None,
+        net_arch: Sequence[int] = (128,),
         dropout: bool = False,
         normalize_images: bool = True,
     ) -> None:
@@ -65,8 +64,6 @@ class ObservationNetwork(nn.Module):
         self.extractor, n_features = self._make_extractor() if extractor is None else (extractor, extractor.features_dim)
         # a step is small against the state: without normalisation the network would not see it
         has_units = _has_units(observation_space, extractor is None)
-        if net_arch is None:
-            net_arch = (64,) if is_planes(observation_space) else (128,)
         normalization = _normalization(n_features) if has_units else nn.Identity()
         self.head = nn.Sequential(normalization, *create_mlp(n_features, n_outputs, list(net_arch)))
         if dropout:

@@ -82,7 +82,8 @@ def test_the_networks_learn_often_at_first_then_ever_more_rarely(monkeypatch: py
     # one in 1 up to 3, one in 2 up to 5, and one in 3 from then on
     updates = [1, 2, 3, 4, 6, 9, 12]
     assert learned["action_inference"] == [(n, Learner.network_batch_size) for n in updates]
-    assert learned["cloned_policy"] == [(n, Learner.clone_batch_size) for n in updates]
+    size = Learner.clone_batch_size // Learner.clone_steps
+    assert learned["cloned_policy"] == [(n, size) for n in updates for _ in range(Learner.clone_steps)]
 
 
 @pytest.mark.slow
