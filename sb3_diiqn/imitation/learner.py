@@ -11,9 +11,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecNormalize
 
 from sb3_diiqn.common.batch import Batch, TDOutput, Transitions, make_batch
-from sb3_diiqn.common.running_means import RunningMeans
 from sb3_diiqn.expert import Observations
-from sb3_diiqn.expert.types import take
 from sb3_diiqn.guides import (
     CloneGuide,
     ComparedReturns,
@@ -29,6 +27,7 @@ from sb3_diiqn.imitation.config import INFERENCES, Habits, ImitationConfig
 from sb3_diiqn.imitation.context import Context
 from sb3_diiqn.imitation.expert_rewards import make_reward_source
 from sb3_diiqn.imitation.learned_metric import LearnedMetric
+from sb3_diiqn.imitation.network_training import NetworkTraining
 from sb3_diiqn.imitation.sampling import ExpertSampler
 from sb3_diiqn.imitation.statistics import network_statistics
 from sb3_diiqn.imitation.units import UnitsCheck
@@ -115,15 +114,6 @@ class Learner:
     :param state: what is known from before
     """
 
-    #: the networks learn after every so many updates at first, after n updates in one of n / ``warm_up``, and at least in one
-    #: of the second number: there is less and less that is new to them
-    intervals = (4, 256)
-    warm_up = 250
-    #: the agent's transitions that they learn from at once, which takes less time than to learn more often from fewer ...
-    network_batch_size = 64
-    #: ... and expert transitions that the clone learns from, inferred at once, and learned from in two steps
-    clone_batch_size, clone_steps = 256, 2
-
     def __init__(
         self,
         host: Host,
@@ -140,7 +130,6 @@ class Learner:
         self.state = state
         #: whether the expert data have the units of what the agent sees
         self.units = UnitsCheck(knowledge.expert, host.stored_space)
-        self._network_losses = RunningMeans()
         context = self._context()
         self.inference = self._make_inference(context)
         needs_clone = getattr(config.guide, "needs_clone", False) or config.guide in ("clone", "both")
@@ -152,8 +141,8 @@ class Learner:
         self.losses = self._make_losses(context)
         if config.expert_rewards == "recorded":
             self.note_rewards(np.asarray(knowledge.expert.rewards))
-        self._generator = np.random.default_rng(host.stream_seed(6))
         self.sampler = ExpertSampler(host, self.inference, np.random.default_rng(host.stream_seed(3)), self.reward_source)
+        self.network_training = NetworkTraining(self)
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
@@ -169,7 +158,8 @@ class Learner:
         loss = self._loss(batch, self.host.td_losses(batch), progress_remaining)
         self.knowledge.count_training(batch.matches.indices)
         self.host.optimize(loss)
-        self._train_networks()
+        self.state.n_updates += 1
+        self.network_training.after_update(self.state.n_updates)
         return float(loss.item())
 
     def note_rewards(self, rewards: np.ndarray) -> None:
@@ -226,43 +216,6 @@ class Learner:
         return Transitions(
             expert.observations, expert.actions, expert.next_observations, expert.dones, expert.rewards, discounts
         )
-
-    def _train_networks(self) -> None:
-        """Let the auxiliary networks learn, ever more rarely."""
-        self.state.n_updates += 1
-        interval = int(np.clip(self.state.n_updates // self.warm_up, *self.intervals))
-        if self.state.n_updates % interval != 0:
-            return
-        self._learn_from_agent()
-        if self.clone is not None:
-            self._learn_clone(self.clone)
-        if self.metric is not None:
-            self.metric.learn(self.host.replay_buffer, self.network_batch_size)
-
-    def _learn_from_agent(self) -> None:
-        """Let those networks learn that learn from what the agent has experienced."""
-        reward_model = None if self.reward_source is None else self.reward_source.network
-        if self.inference.knows_only_tables and reward_model is None:
-            return
-        buffer = self.host.replay_buffer
-        drawn = buffer.draw_steps(self.network_batch_size, self._generator)
-        observations, actions, next_observations = buffer.single_steps(*drawn, self.host._vec_normalize_env)
-        if not self.inference.knows_only_tables:
-            loss = self.inference.learn(observations, actions, next_observations)
-            if self.inference.network is not None:
-                self._network_losses.add("inverse_dynamics_loss", loss)
-        if reward_model is not None:
-            loss = reward_model.learn(observations, next_observations, *buffer.outcomes_of(*drawn))
-            self._network_losses.add("reward_loss", loss)
-
-    def _learn_clone(self, clone: ClonedPolicy) -> None:
-        rows = self.sampler.rows(self.clone_batch_size)
-        probabilities = self.inference.probabilities(rows)
-        targets = th.as_tensor(probabilities, dtype=th.float32, device=self.host.device)
-        size = self.clone_batch_size // self.clone_steps
-        for start in range(0, self.clone_batch_size, size):
-            part = slice(start, start + size)
-            self._network_losses.add("clone_loss", clone.learn(take(rows.observations, part), targets[part]))
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
@@ -330,7 +283,7 @@ class Learner:
         if comparison is not None:
             statistics["range_overlap"] = comparison.range_overlap
         guided = {} if self.exploration is None else self.exploration.statistics()
-        return statistics | self._network_losses.take() | network_statistics(self) | guided
+        return statistics | self.network_training.take_losses() | network_statistics(self) | guided
 
     def check_units(self) -> None:
         """Warn once, when enough is known, if the expert's observations seem to be in other units, or have no effect."""

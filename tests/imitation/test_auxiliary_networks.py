@@ -10,7 +10,7 @@ import pytest
 import torch as th
 
 from sb3_diiqn import DIIQN
-from sb3_diiqn.imitation.learner import Learner
+from sb3_diiqn.imitation.network_training import NetworkTraining
 from tests.helpers import right_walks, walk
 from tests.imitation.line_models import CLONE, INVERSE, NETWORKS, PLAIN, learner_of, make, parameters_of
 
@@ -67,8 +67,8 @@ def test_a_loaded_model_learns_on(tmp_path: Path, name: str, arguments: dict[str
 
 
 def test_the_networks_learn_often_at_first_then_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Learner, "warm_up", 2)
-    monkeypatch.setattr(Learner, "intervals", (1, 3))
+    monkeypatch.setattr(NetworkTraining, "warm_up", 2)
+    monkeypatch.setattr(NetworkTraining, "intervals", (1, 3))
     model = make(**INVERSE, guide="clone", gradient_steps=1, train_freq=1)
     learned: dict[str, list[tuple[int, int]]] = {"action_inference": [], "cloned_policy": []}
 
@@ -81,9 +81,9 @@ def test_the_networks_learn_often_at_first_then_ever_more_rarely(monkeypatch: py
     model.learn(model.learning_starts + 12)
     # one in 1 up to 3, one in 2 up to 5, and one in 3 from then on
     updates = [1, 2, 3, 4, 6, 9, 12]
-    assert learned["action_inference"] == [(n, Learner.network_batch_size) for n in updates]
-    size = Learner.clone_batch_size // Learner.clone_steps
-    assert learned["cloned_policy"] == [(n, size) for n in updates for _ in range(Learner.clone_steps)]
+    assert learned["action_inference"] == [(n, NetworkTraining.batch_size) for n in updates]
+    cloned = [(n, NetworkTraining.clone_batch_size) for n in updates for _ in range(NetworkTraining.clone_steps)]
+    assert learned["cloned_policy"] == cloned
 
 
 @pytest.mark.slow
