@@ -8,7 +8,7 @@ import numpy as np
 
 from sb3_diiqn.expert import Observations
 from sb3_diiqn.guides.base import Guide, GuideActions
-from sb3_diiqn.inference.estimates import ActionEstimates
+from sb3_diiqn.inference.estimates import ActionEstimates, estimate
 from sb3_diiqn.inference.knowledge import NO_MATCH, ExpertKnowledge
 from sb3_diiqn.inference.nearest import NO_ACTION
 from sb3_diiqn.inference.settings import Seed
@@ -23,6 +23,8 @@ class MatchingGuide(Guide):
     Where it got no further it tries the same one again, and elsewhere one of the matching transitions is drawn. Or, first of
     all, it takes the matching transition with the shortest way to a goal at the end of its trajectory, which leaves out
     detours. Transitions whose action is not known yet are chosen like the others: there is something to find out.
+
+    Where outcomes are chance, following a trajectory would be following luck: there it takes what the expert seems to mean.
 
     :param knowledge: what has been learned about the expert
     :param n_envs: number of environments
@@ -79,6 +81,9 @@ class MatchingGuide(Guide):
         actions = np.where(unknown | (chosen == NO_MATCH), NO_ACTION, self.knowledge.action(chosen))
         if self._infer is not None and unknown.any():
             actions[unknown] = self._draw(self._infer(chosen[unknown]))
+        at_chance = self.knowledge.at_chance(chosen)
+        if at_chance.any():
+            actions[at_chance] = self._draw(estimate(self.knowledge.intended_probabilities(chosen[at_chance])))
         return GuideActions(actions, chosen != NO_MATCH)
 
     def _choose(self, observations: Observations, environments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +99,8 @@ class MatchingGuide(Guide):
         query, first = np.unique(query[order], return_index=True)
         chosen = np.full(len(environments), NO_MATCH, dtype=np.int64)
         chosen[query] = transition[order[first]]
-        return chosen, (chosen != NO_MATCH) & ~self.knowledge.usable(chosen)
+        known = self.knowledge.usable(chosen) | self.knowledge.at_chance(chosen)
+        return chosen, (chosen != NO_MATCH) & ~known
 
     def _draw(self, estimates: ActionEstimates) -> np.ndarray:
         """Draw one of the plausible actions where the estimate is trusted."""

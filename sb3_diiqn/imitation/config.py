@@ -55,6 +55,7 @@ class Habits:
     :param expert_rewards: the default of the argument
     :param exploration_fraction: fraction of the exploratory steps that are guided
     :param shortest: whether the guide takes the shortest way that it knows, instead of going on step by step
+    :param intentions: whether tables tell, where outcomes are chance, what the expert means
     :param imitate_guide: whether the agent imitates what the guide did in its own transitions, too
     """
 
@@ -63,13 +64,14 @@ class Habits:
     expert_rewards: str
     exploration_fraction: float
     shortest: bool
+    intentions: bool
     imitate_guide: bool
 
 
 #: Where states repeat, what was inferred from a single transition holds, and matching finds the way.
-WHERE_STATES_REPEAT = Habits("nearest", "matching", "none", 0.5, shortest=True, imitate_guide=True)
+WHERE_STATES_REPEAT = Habits("nearest", "matching", "none", 0.5, shortest=True, intentions=True, imitate_guide=True)
 #: Elsewhere networks generalise, and a clone of the expert has an answer everywhere.
-WHERE_STATES_VARY = Habits("inverse_dynamics", "clone", "inferred", 0.8, shortest=False, imitate_guide=False)
+WHERE_STATES_VARY = Habits("inverse_dynamics", "clone", "inferred", 0.8, shortest=False, intentions=False, imitate_guide=False)
 
 #: States repeat where there are at most so many different ones ...
 MOST_REPEATING_STATES = 500

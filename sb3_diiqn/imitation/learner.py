@@ -139,6 +139,8 @@ class Learner:
         self.reward_source = make_reward_source(config.expert_rewards, context)
         self.exploration = self._make_exploration(context, matching_guide)
         self.losses = self._make_losses(context)
+        if self._asks_for_intentions():
+            knowledge.learn_intentions(context.n_actions)
         if config.expert_rewards == "recorded":
             self.note_rewards(np.asarray(knowledge.expert.rewards))
         self.sampler = ExpertSampler(host, self.inference, np.random.default_rng(host.stream_seed(3)), self.reward_source)
@@ -308,6 +310,11 @@ class Learner:
             match_pending=self._match_pending,
             returns=self.state.returns,
         )
+
+    def _asks_for_intentions(self) -> bool:
+        """Where states repeat, tables tell them; the published method alone stays as it was published."""
+        is_more_than_published = self.exploration is not None or len(self.losses) > 1
+        return self.habits.intentions and self.inference.knows_only_tables and is_more_than_published
 
     def _make_inference(self, context: Context) -> ActionInference:
         chosen = self.config.inference

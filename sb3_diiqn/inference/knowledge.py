@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -18,6 +18,7 @@ from sb3_diiqn.inference.distances import ROUNDING, Distance
 from sb3_diiqn.inference.distinct_pairs import check_distinct_pairs
 from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.index import Hits
+from sb3_diiqn.inference.intentions import Intentions
 from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
 from sb3_diiqn.inference.metrics import make_distance
 from sb3_diiqn.inference.nearest import NO_ACTION, InferredActions
@@ -90,6 +91,8 @@ class ExpertKnowledge:
     _not_in_files: tuple[str, ...] = ("expert", "matcher", "settings", "_steps_left")
     # made when asked for
     _steps_left: np.ndarray | None
+    #: what the expert means where outcomes are chance; None as long as nobody wants to know
+    intentions: Intentions | None = None
 
     def __init__(
         self,
@@ -110,6 +113,14 @@ class ExpertKnowledge:
         self.matching_pairs = check_distinct_pairs(distance, expert.observations, metric, settings.similarity_threshold)
         self._attach(expert, ExpertMatcher(expert, distance, self._radius, settings.n_neighbors, cache_path))
         self._reset()
+
+    def learn_intentions(self, n_actions: int) -> None:
+        """
+        Judge from now on what the expert means where outcomes are chance, instead of believing single transitions there.
+
+        :param n_actions: number of the agent's actions
+        """
+        self.intentions = Intentions(self.matcher.moves(), len(self.matcher.states), n_actions)
 
     def compare_by(self, distance: Distance) -> None:
         """
@@ -172,9 +183,31 @@ class ExpertKnowledge:
         :param indices: matched expert transitions, shape (n,)
         :return: shape (n,), bool
         """
-        matched = indices != NO_MATCH
+        # by chance, many an action leads where the expert's did
+        matched = (indices != NO_MATCH) & ~self.at_chance(indices)
         error = self.inferred.error[indices]
         return np.asarray(matched & (self.inferred.action[indices] != NO_ACTION) & (error < self.settings.max_inference_error))
+
+    def at_chance(self, indices: np.ndarray) -> np.ndarray:
+        """
+        Tell which matches start where outcomes are chance, and are to be judged by what the expert means there.
+
+        :param indices: matched expert transitions, shape (n,)
+        :return: shape (n,), bool
+        """
+        if self.intentions is None:
+            return np.zeros(len(indices), dtype=bool)
+        by_chance = (indices != NO_MATCH) & self.intentions.is_chance[self._starts(indices)]
+        return np.asarray(by_chance & ~self.bridged(indices))
+
+    def intended_probabilities(self, indices: np.ndarray) -> np.ndarray:
+        """
+        Estimate what the expert means at the states where expert transitions start, see :class:`Intentions`.
+
+        :param indices: expert transitions at chance, shape (n,)
+        :return: shape (n, n_actions), rows add up to 1
+        """
+        return cast("Intentions", self.intentions).probabilities(self._starts(indices))
 
     def bridged(self, indices: np.ndarray) -> np.ndarray:
         """
@@ -213,7 +246,7 @@ class ExpertKnowledge:
         Estimate what the expert does at the states where expert transitions start: the mean over all that start there.
 
         Where it did different things, each has the fraction that it had. A transition of which nothing is known votes for no
-        action: what is known of few of them is not taken for what the expert does.
+        action: what is known of few of them is not taken for what the expert does. Where outcomes are chance, nobody votes.
 
         :param indices: expert transitions, shape (n,)
         :param n_actions: number of the agent's actions
@@ -223,7 +256,11 @@ class ExpertKnowledge:
         source, transition = self.matcher.starting_at(distinct_states)
         total = np.zeros((len(distinct_states), n_actions))
         np.add.at(total, source, self.action_probabilities(transition, n_actions))
-        return np.asarray((total / total.sum(axis=1, keepdims=True))[number])
+        probabilities = np.asarray((total / total.sum(axis=1, keepdims=True))[number])
+        at_chance = self.at_chance(indices)
+        if at_chance.any():
+            probabilities[at_chance] = self.intended_probabilities(indices[at_chance])
+        return probabilities
 
     def transitions(self, indices: np.ndarray) -> ExpertTransitions:
         """
@@ -310,12 +347,16 @@ class ExpertKnowledge:
             return
         for name in self._tables:
             setattr(self, name, getattr(restored, name))
+        if self.intentions is not None and restored.intentions is not None:
+            self.intentions = restored.intentions
 
     def _reset(self) -> None:
         """Begin with empty tables of what observing agent transitions tells."""
         self.inferred = InferredActions(len(self.expert))
         #: whether the ends of episodes are goals
         self.ends = Ends()
+        if self.intentions is not None:
+            self.learn_intentions(self.intentions.n_actions)
 
     def _attach(self, expert: ExpertObservations, matcher: ExpertMatcher) -> None:
         self.expert = expert
@@ -368,9 +409,18 @@ class ExpertKnowledge:
         border = np.searchsorted(hits.query, n)
         now, later = Hits(*(array[:border] for array in hits)), Hits(*(array[border:] for array in hits))
         self.ends.note(agent.rewards, agent.terminals, agent.episode_ends)
+        if self.intentions is not None:
+            self._note_outcomes(self.intentions, agent.actions, now, later._replace(query=later.query - n))
         self._learn(agent, encoded[:n], encoded[n:], now, later._replace(query=later.query - n))
         neighbors = nearest(self.matcher.with_transitions(now), self.settings.n_neighbors, self._match_radius)
         return self._draw_match(neighbors, n)
+
+    def _note_outcomes(self, intentions: Intentions, actions: np.ndarray, now: Hits, later: Hits) -> None:
+        """Count where own actions led from the expert's very states: what was only near may have led elsewhere for that."""
+        at, to = nearest(now, 1, ROUNDING), nearest(later, 1, ROUNDING)
+        ends = np.full(len(actions), len(self.matcher.states), dtype=np.int64)
+        ends[to.query] = to.row
+        intentions.note(at.row, actions[at.query], ends[at.query])
 
     def _learn(
         self, agent: AgentTransitions, encoded: np.ndarray, encoded_next: np.ndarray, now: Hits, later: Hits

@@ -17,6 +17,7 @@ from sb3_diiqn.inference.distances import (
     SharpenedDistance,
 )
 from sb3_diiqn.inference.index import Hits, Index, ScanIndex, SharpenedIndex, TreeIndex
+from sb3_diiqn.inference.intentions import Moves
 from sb3_diiqn.inference.partition import PartitionIndex
 from sb3_diiqn.inference.rows import Groups, distinct, expanded, portions
 from sb3_diiqn.inference.sketch import SketchIndex
@@ -152,6 +153,11 @@ class ExpertMatcher:
         :param hits: expert states near agent observations
         """
         return hits.where(self._transitions_from.counts(hits.row) > 0)
+
+    def moves(self) -> Moves:
+        """List the expert's distinct moves from state to state."""
+        visits = self._transitions_of_move.counts(np.arange(len(self._example)))
+        return Moves(self._move_start, self._move_end, visits)
 
     def starting_at(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """

@@ -141,3 +141,30 @@ def test_of_several_plausible_actions_one_is_drawn() -> None:
     drawn = [int(guide.act(np.array([[0]]), np.array([0])).actions[0]) for _ in range(200)]
     assert set(drawn) == {0, 2}
     assert 60 < drawn.count(0) < 140
+
+
+def test_where_outcomes_are_chance_it_takes_what_is_meant_and_not_the_shortest_way() -> None:
+    """From cell 0 one action leads to the goal, 2, in a tenth of the cases, the other in nearly all; the expert takes that one."""
+    lucky, usual = [np.array([0, 2])] * 45, [np.array([0, 1])] * 5
+    expert = ExpertObservations.from_trajectories([*lucky, *usual], terminated=True).adapted_to(CELLS)
+    knowledge = ExpertKnowledge(expert, CELLS, InferenceSettings(similarity_threshold=1.0), seed=0)
+    knowledge.learn_intentions(n_actions=2)
+    guide = MatchingGuide(knowledge, 1, seed=0, shortest=True, match_pending=lambda: None)
+
+    def go(action: int, end: int, n: int) -> None:
+        cell, nothing = np.zeros((n, 1), dtype=int), np.zeros(n)
+        actions = np.full(n, action)
+        knowledge.observe(AgentTransitions(cell, np.full((n, 1), end), actions, nothing, nothing, nothing))
+
+    def drawn() -> set[int]:
+        return {int(guide.act(np.array([[0]]), np.array([0])).actions[0]) for _ in range(50)}
+
+    go(0, 2, 1)
+    assert drawn() == {0}, "it led to the goal, and nothing is known to be chance"
+    go(0, 1, 1)
+    assert drawn() == {NO_ACTION}, "now it is, and nothing is known of what the expert means"
+    go(0, 1, 88)
+    go(0, 2, 9)
+    go(1, 2, 90)
+    go(1, 1, 10)
+    assert drawn() == {1}

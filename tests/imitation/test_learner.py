@@ -9,9 +9,10 @@ import pytest
 import torch as th
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations
+from sb3_diiqn import DIIQN, HADIIQN, PAPER, ExpertObservations
+from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, Habits
 from sb3_diiqn.losses import ConfidenceWeighted, ExpertTD, ImitateExpert, ImitateGuide
-from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, Unpaid, right_walks, walk
+from tests.helpers import LENGTH, RIGHT, TINY, LineEnv, Unpaid, right_walks, walk, with_habits
 from tests.imitation.line_models import BASE, INVERSE, PLAIN, learner_of, make, parameters_of
 
 
@@ -114,3 +115,20 @@ def test_without_expert_data_there_is_no_learner() -> None:
     assert model.learner is None and model.expert is None and model.knowledge is None
     assert model.expert_statistics() == {}
     model.update_confidence()
+
+
+@pytest.mark.parametrize(
+    ("habits", "arguments", "asks"),
+    [
+        (WHERE_STATES_REPEAT, {}, True),
+        (WHERE_STATES_REPEAT, {"imitation_coef": 0.0}, True),
+        (WHERE_STATES_REPEAT, {"inference": "inverse_dynamics"}, False),
+        (WHERE_STATES_REPEAT, PAPER, False),
+        (WHERE_STATES_VARY, {"inference": "nearest"}, False),
+    ],
+)
+def test_what_the_expert_means_is_asked_where_states_repeat_and_not_by_the_published_method(
+    habits: Habits, arguments: dict[str, Any], asks: bool
+) -> None:
+    model = with_habits(DIIQN, habits)("MlpPolicy", LineEnv(), **{**TINY, **arguments}, expert_data=right_walks())
+    assert (model.knowledge.intentions is not None) == asks
