@@ -417,7 +417,7 @@ class ExpertKnowledge:
 
     def _note_outcomes(self, intentions: Intentions, actions: np.ndarray, now: Hits, later: Hits) -> None:
         """Count where own actions led from the expert's very states: what was only near may have led elsewhere for that."""
-        at, to = nearest(now, 1, ROUNDING), nearest(later, 1, ROUNDING)
+        at, to = (hits.where(hits.distance <= ROUNDING) for hits in (now, later))
         ends = np.full(len(actions), len(self.matcher.states), dtype=np.int64)
         ends[to.query] = to.row
         intentions.note(at.row, actions[at.query], ends[at.query])
