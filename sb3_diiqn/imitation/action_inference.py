@@ -64,7 +64,8 @@ class ActionInference(ABC):
 
 class NearestInference(ActionInference):
     """
-    Believes the nearest of the agent's transitions, as in the paper; all that start at the same state vote.
+    Believes the nearest of the agent's transitions, as in the paper; all that start at the same state vote. Where outcomes are
+    chance, it asks what would give all of the expert's successors together.
 
     :param context: what it is built from
     """

@@ -2,9 +2,10 @@
 What is concluded about the expert: read it next to the paper (arXiv 2511.03616).
 
 ``distances``, ``embedding`` and ``matching`` compare states, ``actions`` infers what the expert did, ``confidence`` judges
-how far to trust it, ``estimates`` puts what is believed about actions into probabilities, and ``knowledge`` holds it all
-together. For an expert with other actions (HA-DIIQN), ``feasibility`` finds what cannot be reproduced, ``paths`` and
-``bridges`` find ways around, and ``bridging`` holds that together. Arrays only: nothing here knows a network or an algorithm.
+how far to trust it, ``intentions`` finds out what it means to do where outcomes are chance, ``estimates`` puts what is
+believed about actions into probabilities, and ``knowledge`` holds it all together. For an expert with other actions
+(HA-DIIQN), ``feasibility`` finds what cannot be reproduced, ``paths`` and ``bridges`` find ways around, and ``bridging``
+holds that together. Arrays only: nothing here knows a network or an algorithm.
 """
 
 from sb3_diiqn.inference.bridging import BridgingKnowledge

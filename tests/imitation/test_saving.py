@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch as th
@@ -19,6 +20,7 @@ from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingExpertDataError
 from sb3_diiqn.imitation.action_inference import NearestInference
 from sb3_diiqn.losses import ConfidenceWeighted
+from sb3_diiqn.record import record_expert
 from tests.helpers import LENGTH, TINY, right_walks, walk
 from tests.imitation.conftest import env, make, saved
 from tests.imitation.line_models import exploration_of, learner_of
@@ -251,6 +253,23 @@ def test_a_checkpoint_and_its_buffer_have_everything(tmp_path: Path, look: str, 
     assert all(later >= earlier for earlier, later in zip(before["count"], after["count"], strict=True))
     assert sum(after["count"]) > sum(before["count"])
     assert all(later <= earlier for earlier, later in zip(before["error"], after["error"], strict=True))
+
+
+def test_where_actions_led_by_chance_is_remembered_longer_than_the_transitions(tmp_path: Path) -> None:
+    """A buffer of 50 transitions; the expert wanders over ice at random."""
+    lake = gymnasium.make("FrozenLake-v1")
+    expert = record_expert(lake, n_steps=300, seed=0).expert_data
+    model = DIIQN("MlpPolicy", lake, expert_data=expert, **{**TINY, "buffer_size": 50}).learn(200)
+    model.update_confidence()
+    model.save_replay_buffer(tmp_path / "buffer")
+    loaded = DIIQN.load(saved(model, tmp_path), env=lake, expert_data=expert)
+    loaded.load_replay_buffer(tmp_path / "buffer")
+    everything = np.arange(len(expert))
+    counted, restored = (one.knowledge.intentions for one in (model, loaded) if one.knowledge is not None)
+    assert counted is not None and restored is not None
+    assert restored.tries.sum() > 150
+    assert restored.counts.tolist() == counted.counts.tolist()
+    assert learner_of(loaded).infer(everything).certainty.tolist() == learner_of(model).infer(everything).certainty.tolist()
 
 
 @pytest.mark.slow
