@@ -16,10 +16,11 @@ from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.estimates import mixed_with_chance
 from sb3_diiqn.inference.feasibility import Feasibility, TriedActions, classify
 from sb3_diiqn.inference.index import Hits
-from sb3_diiqn.inference.knowledge import AgentTransitions, ExpertKnowledge, ExpertTransitions
+from sb3_diiqn.inference.knowledge import ExpertKnowledge
 from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits
 from sb3_diiqn.inference.paths import Matches, PathSearch
 from sb3_diiqn.inference.settings import BridgingSettings, InferenceSettings, Seed
+from sb3_diiqn.inference.transitions import AgentTransitions, ExpertTransitions
 from sb3_diiqn.inference.ways import END, NOWHERE
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 from gymnasium import spaces
 
 from sb3_diiqn.exceptions import ExpertDataError
 from sb3_diiqn.expert import ExpertObservations, Observations
-from sb3_diiqn.expert.types import joined, take
+from sb3_diiqn.expert.types import joined
 from sb3_diiqn.inference import confidence as equations
 from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.distances import ROUNDING, Distance
@@ -23,53 +23,11 @@ from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
 from sb3_diiqn.inference.metrics import make_distance
 from sb3_diiqn.inference.nearest import NO_ACTION, InferredActions
 from sb3_diiqn.inference.settings import InferenceSettings, Seed
+from sb3_diiqn.inference.transitions import AgentTransitions, ExpertTransitions
 from sb3_diiqn.inference.ways import END, NOWHERE, Ends, steps_left
 
 #: Stands for "no expert state is similar enough" where an expert transition is named by its index.
 NO_MATCH = -1
-
-
-class AgentTransitions(NamedTuple):
-    """Transitions of the agent in the order in which they happened, n = steps * environments, environments innermost."""
-
-    observations: Observations
-    """Shape (n, ``*observation_shape``)."""
-    next_observations: Observations
-    """Shape (n, ``*observation_shape``)."""
-    actions: np.ndarray
-    """Shape (n,), int64."""
-    rewards: np.ndarray
-    """Shape (n,)."""
-    terminals: np.ndarray
-    """1 where the episode ended for good, else 0. Shape (n,)."""
-    episode_ends: np.ndarray
-    """1 where the episode ended or was cut, else 0. Shape (n,)."""
-
-    def part(self, rows: slice) -> AgentTransitions:
-        """
-        Select consecutive transitions.
-
-        :param rows: which
-        """
-        observations, next_observations, *others = self
-        return AgentTransitions(take(observations, rows), take(next_observations, rows), *(array[rows] for array in others))
-
-
-class ExpertTransitions(NamedTuple):
-    """Expert transitions to learn from, completed by what has been inferred."""
-
-    observations: Observations
-    """s_e, shape (n, ``*observation_shape``)."""
-    actions: np.ndarray
-    """a_e, shape (n,), int64."""
-    next_observations: Observations
-    """s'_e, shape (n, ``*observation_shape``)."""
-    rewards: np.ndarray
-    """Shape (n,), float32."""
-    terminals: np.ndarray
-    """Shape (n,), float32."""
-    steps: np.ndarray
-    """How many steps of the agent lie between the observations, shape (n,)."""
 
 
 class ExpertKnowledge:
