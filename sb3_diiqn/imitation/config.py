@@ -57,6 +57,7 @@ class Habits:
     :param shortest: whether the guide takes the shortest way that it knows, instead of going on step by step
     :param intentions: whether tables tell, where outcomes are chance, what the expert means
     :param imitate_guide: whether the agent imitates what the guide did in its own transitions, too
+    :param kept_imitation: fraction of imitation that is left at the end, see :class:`~sb3_diiqn.losses.FadingWeight`
     """
 
     inference: str
@@ -66,12 +67,17 @@ class Habits:
     shortest: bool
     intentions: bool
     imitate_guide: bool
+    kept_imitation: float
 
 
 #: Where states repeat, what was inferred from a single transition holds, and matching finds the way.
-WHERE_STATES_REPEAT = Habits("nearest", "matching", "none", 0.5, shortest=True, intentions=True, imitate_guide=True)
+WHERE_STATES_REPEAT = Habits(
+    "nearest", "matching", "none", 0.5, shortest=True, intentions=True, imitate_guide=True, kept_imitation=0.2
+)
 #: Elsewhere networks generalise, and a clone of the expert has an answer everywhere.
-WHERE_STATES_VARY = Habits("inverse_dynamics", "clone", "inferred", 0.8, shortest=False, intentions=False, imitate_guide=False)
+WHERE_STATES_VARY = Habits(
+    "inverse_dynamics", "clone", "inferred", 0.8, shortest=False, intentions=False, imitate_guide=False, kept_imitation=0.0
+)
 
 #: States repeat where there are at most so many different ones ...
 MOST_REPEATING_STATES = 500

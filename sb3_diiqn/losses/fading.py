@@ -12,6 +12,8 @@ class FadingWeight:
 
     :param coefficient: the weight at the beginning
     :param returns: what the guide's and the agent's own episodes return, None if the guide plays none
+    :param kept: fraction of the weight that is left at the end as long as the guide is no worse: without any, an equal agent
+        loses its way where it has hardly been
     """
 
     #: fraction of the training over which the weight falls to 0, unless the guide is clearly better
@@ -21,9 +23,10 @@ class FadingWeight:
     #: where no larger fraction of it is left, it counts as 0, and what it weighs costs nothing
     least = 0.01
 
-    def __init__(self, coefficient: float, returns: ComparedReturns | None = None) -> None:
+    def __init__(self, coefficient: float, returns: ComparedReturns | None = None, kept: float = 0.0) -> None:
         self.coefficient = coefficient
         self.returns = returns
+        self.kept = kept
 
     def __call__(self, progress_remaining: float) -> float:
         """
@@ -36,8 +39,10 @@ class FadingWeight:
             return self.coefficient * remaining
         # two equals take turns in looking like the better one: only a clear difference counts, for and against the guide
         not_worse = min(1.0, 2.0 * self.returns.guide_is_better()) ** self.sharpness
-        lasting = self.returns.guide_is_clearly_better() ** self.sharpness if self.returns.are_known() else 0.0
-        return self.coefficient * max(not_worse * remaining, lasting)
+        if not self.returns.are_known():
+            return self.coefficient * not_worse * remaining
+        lasting = self.returns.guide_is_clearly_better() ** self.sharpness
+        return self.coefficient * max(not_worse * max(remaining, self.kept), lasting)
 
     def is_worth_it(self, progress_remaining: float) -> bool:
         """
