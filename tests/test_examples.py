@@ -126,6 +126,6 @@ def test_different_actions(tmp_path: Path, tmp_path_factory: pytest.TempPathFact
 
 def test_each_example_is_tested() -> None:
     tested = {name.removesuffix("_without_imitation") for name in globals() if name.startswith("test_")}
-    # a helper of others, what needs rl-zoo and is tested with it, and what is tested with the distances
-    elsewhere = {"cart_pole_expert", "study_report", "matching_table"}
+    # a helper of others, what needs rl-zoo and is tested with it, what is tested with the distances, and by test_single_file.py
+    elsewhere = {"cart_pole_expert", "study_report", "matching_table", "diiqn_single_file"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} - elsewhere <= {name.removeprefix("test_") for name in tested}
