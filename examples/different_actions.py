@@ -3,6 +3,7 @@
 HADIIQN finds out which of the expert's moves are infeasible for the agent, and bridges them by paths of its own.
 
     python examples/different_actions.py --picture bridges.png
+    python examples/different_actions.py --layout paper --timesteps 3000 --film docs/figures/bridges.gif
 """
 
 import argparse
@@ -18,25 +19,34 @@ from sb3_diiqn.inference import Feasibility
 from sb3_diiqn.record import record_expert
 
 
-def main(timesteps: int, layout: str, picture: Path | None) -> None:
+def main(timesteps: int, layout: str, picture: Path | None, film: Path | None) -> None:
     experts_env = gym.make("sb3_diiqn/Maze2D-v0", layout=layout, actions="king")
     expert = MazeExpert(experts_env, randomness=0.2, seed=0)
     expert_data = record_expert(experts_env, expert, n_episodes=20, seed=0).expert_data
 
-    env = gym.make("sb3_diiqn/Maze2D-v0", layout=layout, actions="NESW")
+    env = gym.make("sb3_diiqn/Maze2D-v0", layout=layout, actions="NESW", max_episode_steps=100)
     model = HADIIQN(
         "MlpPolicy",
         env,
         expert_data=expert_data,
         learning_rate=1e-3,
-        gamma=0.95,
-        train_freq=2,
+        batch_size=64,
+        gamma=0.98,
+        train_freq=1,
         learning_starts=100,
-        target_update_interval=50,
+        target_update_interval=100,
         exploration_fraction=0.5,
         seed=0,
     )
-    model.learn(timesteps)
+    callback = None
+    if film is not None:
+        from sb3_diiqn.envs.bridge_film import BridgeFilm  # noqa: PLC0415 - only films need Pillow
+
+        filmed = gym.make("sb3_diiqn/Maze2D-v0", layout=layout, actions="NESW").unwrapped
+        callback = BridgeFilm(filmed, at=[timesteps // 15, timesteps // 5, timesteps])
+    model.learn(timesteps, callback=callback)
+    if callback is not None:
+        callback.save(film)
     mean_return, _ = evaluate_policy(model, model.get_env(), n_eval_episodes=5)
     print(f"Mean return of the agent: {mean_return:.2f}")
 
@@ -63,5 +73,6 @@ if __name__ == "__main__":
     parser.add_argument("--timesteps", type=int, default=8000)
     parser.add_argument("--layout", default="small", help="name of a maze, see sb3_diiqn.envs.LAYOUTS")
     parser.add_argument("--picture", type=Path, help="draw the expert's first trajectory and the bridges into this file")
+    parser.add_argument("--film", type=Path, help="film the greedy agent and the bridges at three steps of the training")
     arguments = parser.parse_args()
-    main(arguments.timesteps, arguments.layout, arguments.picture)
+    main(arguments.timesteps, arguments.layout, arguments.picture, arguments.film)

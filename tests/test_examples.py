@@ -124,6 +124,14 @@ def test_different_actions(tmp_path: Path, tmp_path_factory: pytest.TempPathFact
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
+def test_different_actions_on_film(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    pytest.importorskip("PIL")
+    film = tmp_path_factory.mktemp("film") / "bridges.gif"
+    output_of(EXAMPLES / "different_actions.py", "--timesteps", 300, "--film", film, folder=tmp_path)
+    assert film.read_bytes().startswith(b"GIF89a")
+
+
 def test_each_example_is_tested() -> None:
     tested = {name.removesuffix("_without_imitation") for name in globals() if name.startswith("test_")}
     # a helper of others, what needs rl-zoo and is tested with it, what is tested with the distances, and by test_single_file.py
