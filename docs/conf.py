@@ -6,6 +6,7 @@ documentation, and with ``DOCS_REPOSITORY_URL=...`` files of the repository beco
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -24,6 +25,8 @@ release = version = sb3_diiqn.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton"]
 exclude_patterns = ["_build", "pypi.md"]
+# notebooks are shown as they are in the repository, and not run
+source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 
 # headings get the anchors that GitHub gives them
 myst_heading_anchors = 4
@@ -68,7 +71,18 @@ def _without_links_outwards(match: re.Match[str]) -> str:
     return f"`{path}`" if path.rstrip("/").endswith(text.replace("\\", "").strip("/`")) else f"{text} (`{path}`)"
 
 
+def _as_markdown(notebook: str, name: str) -> str:
+    """The cells of a notebook, and behind the first one, which has the title, the notebook itself."""
+    sources = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(notebook)["cells"]]
+    texts = [f"```python\n{text}\n```" if kind == "code" else text for kind, text in sources]
+    return "\n\n".join([texts[0], f"This page is a notebook: {{download}}`{name}`.", *texts[1:]])
+
+
 def _read(app: Sphinx, page: str, source: list[str]) -> None:
+    folder, _, name = page.rpartition("/")
+    if folder == "notebooks":
+        source[0] = _as_markdown(source[0], f"{name}.ipynb")
+        return
     source[0] = LINK_OUTWARDS.sub(_without_links_outwards, source[0])
     if page == "notebook":  # of old names, which nobody should find when looking for those of today
         source[0] = f"---\nnosearch: true\n---\n{source[0]}"

@@ -17,7 +17,8 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     trees = re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
     pages = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
-    assert sorted(pages) == sorted({page.stem for page in DOCS.glob("*.md")} - NOT_IN_CONTENTS)
+    notebooks = {f"notebooks/{page.stem}" for page in DOCS.glob("notebooks/*.ipynb")}
+    assert sorted(pages) == sorted(({page.stem for page in DOCS.glob("*.md")} - NOT_IN_CONTENTS) | notebooks)
 
 
 def test_every_page_has_one_title() -> None:
