@@ -27,11 +27,27 @@ UNBOUNDED = 1e15
 #: Distances are float32: two that ought to be equal may differ by this much.
 ROUNDING = 1e-6
 
+#: An image is summed up in so many numbers, for a first look at which ones are far away.
+N_STRETCHES = 64
+
 DistanceFunction = Callable[[Any, Any], np.ndarray]
 
 
 class Distance(ABC):
     """A normalised distance. Encoded observations are two-dimensional arrays, one row per observation."""
+
+    #: so many near rows a tree finds at least
+    max_hits = 32
+
+    @property
+    def encodes_on_demand(self) -> bool:
+        """Whether encoding takes next to no time, and different observations stay different: no need to store the rows."""
+        return False
+
+    @property
+    def coordinates_hold_below(self) -> float:
+        """Distances from here on may be smaller than those of the :meth:`coordinates`, being cut off."""
+        return 1.0
 
     @property
     def kind(self) -> str:
@@ -77,6 +93,15 @@ class Distance(ABC):
         """
         return np.asarray((first == second).all(axis=1))
 
+    def coordinates(self, rows: np.ndarray) -> np.ndarray | None:
+        """
+        Turn encoded rows into points whose Euclidean distances are at most those of the rows: a tree can leave out the others.
+
+        :param rows: encoded rows, shape (n, width)
+        :return: shape (n, dimensions), or None if there are no such points
+        """
+        return None
+
     def sharpened(self, factor: float) -> Distance:
         """
         Make a distance that is larger by a factor, cut off at 1.
@@ -99,6 +124,16 @@ class SharpenedDistance(Distance):
         self.factor = factor
 
     @property
+    def encodes_on_demand(self) -> bool:
+        """As the plain distance."""
+        return self.plain.encodes_on_demand
+
+    @property
+    def coordinates_hold_below(self) -> float:
+        """As for the plain distance, or where this one is cut off."""
+        return min(1.0, self.factor * self.plain.coordinates_hold_below)
+
+    @property
     def kind(self) -> str:
         """Name of the plain distance and the factor."""
         return f"{self.factor!r} * {self.plain.kind}"
@@ -119,6 +154,11 @@ class SharpenedDistance(Distance):
         """See :meth:`Distance.equal`."""
         return self.plain.equal(first, second)
 
+    def coordinates(self, rows: np.ndarray) -> np.ndarray | None:
+        """See :meth:`Distance.coordinates`."""
+        points = self.plain.coordinates(rows)
+        return None if points is None else points * self.factor
+
     def enlarged(self, distances: np.ndarray) -> np.ndarray:
         """
         Make plain distances larger.
@@ -131,14 +171,15 @@ class SharpenedDistance(Distance):
 class EuclideanDistance(Distance):
     """The Euclidean distance of encoded rows, cut off at 1: neighbours can be found with a tree."""
 
-    #: so many near rows a tree finds at least
-    max_hits = 32
-
     def paired(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """See :meth:`Distance.paired`."""
         difference = first - second
         root = np.sqrt(np.einsum("...i,...i->...", difference, difference))
         return np.asarray(np.minimum(root, 1.0), dtype=np.float32)
+
+    def coordinates(self, rows: np.ndarray) -> np.ndarray | None:
+        """See :meth:`Distance.coordinates`: the rows are points already."""
+        return rows
 
 
 class JaccardDistance(Distance):
@@ -169,6 +210,8 @@ class ScaledAbsoluteDistance(Distance):
 
     :param width: the range, positive
     """
+
+    encodes_on_demand = True
 
     def __init__(self, width: float) -> None:
         self.width = width
@@ -206,6 +249,12 @@ class ScaledAbsoluteDistance(Distance):
         mean = total / difference.shape[-1]
         return np.asarray(np.minimum(mean / self.width, 1.0), dtype=np.float32)
 
+    def coordinates(self, rows: np.ndarray) -> np.ndarray | None:
+        """See :meth:`Distance.coordinates`: sums over stretches, in which differences can only cancel out."""
+        width = rows.shape[1]
+        starts = np.linspace(0, width, min(width, N_STRETCHES), endpoint=False).astype(np.int64)
+        return np.asarray(np.add.reduceat(rows, starts, axis=1, dtype=np.float64) / (width * self.width))
+
     def sharpened(self, factor: float) -> ScaledAbsoluteDistance:
         """See :meth:`Distance.sharpened`."""
         return ScaledAbsoluteDistance(self.width / factor)
@@ -220,6 +269,7 @@ class RangeDistance(EuclideanDistance):
 
     #: how many times smaller distances are in the mean because some dimensions are constant in the expert data
     dilution = 1.0
+    encodes_on_demand = True
 
     def __init__(self, width: np.ndarray) -> None:
         self.width = np.asarray(width, dtype=np.float64).reshape(-1)
@@ -260,6 +310,8 @@ class RangeDistance(EuclideanDistance):
 class MismatchDistance(Distance):
     """Discrete observations: fraction of components that are not equal."""
 
+    encodes_on_demand = True
+
     def encode(self, observations: Observations) -> np.ndarray:
         """Flatten, keeping the data type."""
         return flatten(observations)
@@ -279,6 +331,16 @@ class MeanDistance(Distance):
     def __init__(self, parts: Mapping[str, Distance]) -> None:
         self.parts = dict(parts)
         self._columns: dict[str, tuple[slice, np.dtype[Any]]] = {}
+
+    @property
+    def encodes_on_demand(self) -> bool:
+        """If all parts do."""
+        return all(part.encodes_on_demand for part in self.parts.values())
+
+    @property
+    def coordinates_hold_below(self) -> float:
+        """Below it no part is cut off."""
+        return min(part.coordinates_hold_below for part in self.parts.values()) / len(self.parts)
 
     @property
     def kind(self) -> str:
@@ -303,6 +365,12 @@ class MeanDistance(Distance):
         """See :meth:`Distance.paired`."""
         distances = [part.paired(self._part(key, first), self._part(key, second)) for key, part in self.parts.items()]
         return np.asarray(np.mean(distances, axis=0, dtype=np.float32))
+
+    def coordinates(self, rows: np.ndarray) -> np.ndarray | None:
+        """See :meth:`Distance.coordinates`: those of the parts side by side, as the root of squares is at most the sum."""
+        of_parts = [part.coordinates(self._part(key, rows)) for key, part in self.parts.items()]
+        known = [points for points in of_parts if points is not None]
+        return np.concatenate(known, axis=1) / len(self.parts) if known else None
 
     def _part(self, key: str, rows: np.ndarray) -> np.ndarray:
         columns, dtype = self._columns[key]

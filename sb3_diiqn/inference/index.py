@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from sb3_diiqn.inference.distances import ROUNDING, Distance, SharpenedDistance
-from sb3_diiqn.inference.rows import portions
+from sb3_diiqn.inference.rows import Rows, portions
 
 
 class Hits(NamedTuple):
@@ -50,7 +50,7 @@ class ScanIndex:
     :param rows: encoded rows, shape (n, width)
     """
 
-    def __init__(self, distance: Distance, rows: np.ndarray) -> None:
+    def __init__(self, distance: Distance, rows: Rows) -> None:
         self.distance = distance
         self.rows = rows
 
@@ -68,33 +68,82 @@ class ScanIndex:
 
 class TreeIndex:
     """
-    A k-d tree over Euclidean rows, nearly independent of their number.
+    A k-d tree over the leading principal components of the rows' coordinates, nearly independent of their number.
+
+    A projection makes no distance larger: whatever is near is near in the tree, too. First those nearest in the tree are
+    compared as a whole, which bounds how far away the nearest rows can be; then all that are within this bound in the tree
+    (Korn et al., "Fast nearest neighbor search in medical image databases", 1996). So nothing is missed.
 
     Where many rows are near, only the nearest of them are found: otherwise the cost would grow with the number of rows after
     all. None of the others could be drawn as a match; their actions are inferred from agent transitions that are nearer.
 
-    :param distance: the distance, Euclidean
+    :param distance: a distance that has coordinates
     :param rows: encoded rows, shape (n, width)
-    :param max_hits: of so many near rows all are found
+    :param max_hits: so many are found, of equally near ones those with the lower index
     """
 
-    def __init__(self, distance: Distance, rows: np.ndarray, max_hits: int = 32) -> None:
+    #: Components in the tree. More take memory, and a tree over more dimensions visits more of its leaves.
+    n_components = 12
+    #: The directions are those of so many rows.
+    n_sample = 10_000
+
+    def __init__(self, distance: Distance, rows: Rows, max_hits: int = 32) -> None:
         self.distance = distance
         self.rows = rows
         self.max_hits = max_hits
+        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), self.n_sample)).astype(np.int64)]
+        coordinates = _coordinates(distance, sample)
+        # rounding is relative to what is left
+        self._centre = coordinates.mean(axis=0)
+        self._directions = _leading_directions(coordinates - self._centre, self.n_components)
+        # more in the tree where its distances are not the distances themselves
+        self._ranks = min(len(rows), max_hits + 1 if self._directions is None else 2 * max_hits)
+        points = np.concatenate([self._points(rows[portion]) for portion in portions(rows)])
         # without balancing, building takes a fraction of the time and searching stays as fast
-        self.tree = cKDTree(rows, balanced_tree=False, compact_nodes=False)
+        self.tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
 
     def within(self, queries: np.ndarray, radius: float) -> Hits:
         """See :meth:`Index.within`; of more than ``max_hits`` rows the nearest."""
-        ranks = np.arange(1, min(self.max_hits, len(self.rows)) + 1)
-        # d is cut off at 1, so that a radius of 1 includes everything
-        reach = radius + ROUNDING if radius < 1.0 else np.inf
-        nearest = np.asarray(self.tree.query(queries, ranks, distance_upper_bound=reach)[1])
-        query, rank = np.nonzero(nearest < len(self.rows))
-        row = nearest[query, rank].astype(np.int64)
-        distance = self.distance.paired(queries[query], self.rows[row])
-        return Hits(query, row, distance).where(distance <= radius)
+        points, n = self._points(queries), len(queries)
+        ranks = np.arange(1, self._ranks + 1)
+        apart, found = map(np.asarray, self.tree.query(points, ranks, distance_upper_bound=self._reach(radius)))
+        query, rank = np.nonzero(found < len(self.rows))
+        hits = self._compared(queries, query, found[query, rank].astype(np.int64), radius)
+        bound = np.full(n, radius)
+        counts = np.bincount(hits.query, minlength=n)
+        full = counts == self.max_hits
+        bound[full] = hits.distance[np.cumsum(counts)[full] - 1]
+        # what the tree has not returned is further away than this
+        doubtful = np.flatnonzero((found[:, -1] < len(self.rows)) & (apart[:, -1] <= self._reach(bound)))
+        if not len(doubtful) or self._ranks == len(self.rows):
+            return hits
+        more = [self._all(queries[number], points[number], float(bound[number])) for number in doubtful]
+        settled = hits.where(~np.isin(hits.query, doubtful))
+        query = np.concatenate([settled.query, np.repeat(doubtful, [len(row) for row, _ in more])])
+        row = np.concatenate([settled.row, *(row for row, _ in more)])
+        joined = Hits(query, row, np.concatenate([settled.distance, *(distance for _, distance in more)]))
+        return joined.where(np.argsort(joined.query, kind="stable"))
+
+    def _all(self, query: np.ndarray, point: np.ndarray, bound: float) -> tuple[np.ndarray, np.ndarray]:
+        """Compare one query with all rows that are within a bound in the tree."""
+        row = np.sort(np.asarray(self.tree.query_ball_point(point, float(self._reach(bound))), dtype=np.int64))
+        hits = self._compared(query[None], np.zeros(len(row), dtype=np.int64), row, bound)
+        return hits.row, hits.distance
+
+    def _compared(self, queries: np.ndarray, query: np.ndarray, row: np.ndarray, radius: float) -> Hits:
+        """Compare pairs as a whole, and keep the nearest of each query."""
+        parts = portions(self.rows, len(row))
+        distances = [self.distance.paired(queries[query[part]], self.rows[row[part]]) for part in parts]
+        distance = distances[0] if len(distances) == 1 else np.concatenate([np.zeros(0, dtype=np.float32), *distances])
+        return nearest(Hits(query, row, distance), self.max_hits, radius)
+
+    def _reach(self, radius: Any) -> Any:
+        """Tell how far apart in the tree rows within a radius are at most, but for rounding; everything where it is cut off."""
+        return np.where(radius < self.distance.coordinates_hold_below, radius + ROUNDING / 10, np.inf)
+
+    def _points(self, rows: np.ndarray) -> np.ndarray:
+        points = _coordinates(self.distance, rows) - self._centre
+        return points if self._directions is None else np.asarray(points @ self._directions)
 
 
 class SharpenedIndex:
@@ -114,3 +163,40 @@ class SharpenedIndex:
         # d is cut off at 1, so that a radius of 1 includes everything
         hits = self.plain.within(queries, radius / self.distance.factor if radius < 1.0 else 1.0)
         return hits._replace(distance=self.distance.enlarged(hits.distance))
+
+
+def nearest(hits: Hits, k: int, radius: float) -> Hits:
+    """
+    Keep, for every query, its k nearest hits within a radius. Of equally near ones, those with the lower index.
+
+    :param hits: pairs of a query and a row
+    :param k: how many to keep for each query
+    :param radius: largest distance, in [0, 1]
+    """
+    near = hits.distance <= radius
+    query, row, distance = hits.query[near], hits.row[near], hits.distance[near]
+    order = np.lexsort((row, distance, query))
+    query = query[order]
+    rank = np.arange(len(query)) - np.searchsorted(query, query)
+    kept = order[rank < k]
+    return Hits(query[rank < k], row[kept], distance[kept])
+
+
+def _coordinates(distance: Distance, rows: np.ndarray) -> np.ndarray:
+    points = distance.coordinates(rows)
+    if points is None:
+        raise TypeError(f"{distance.kind} has no coordinates")
+    return points
+
+
+def _leading_directions(points: np.ndarray, n: int) -> np.ndarray | None:
+    """
+    Find the orthonormal directions in which points vary most.
+
+    :param points: with a mean of 0, shape (m, dimensions)
+    :param n: how many directions
+    :return: shape (dimensions, n), or None if there are no more dimensions than that
+    """
+    if points.shape[1] <= n:
+        return None
+    return np.ascontiguousarray(np.linalg.eigh(points.T @ points)[1][:, : -n - 1 : -1])

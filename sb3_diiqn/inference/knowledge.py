@@ -17,9 +17,9 @@ from sb3_diiqn.inference.confidence import Confidence
 from sb3_diiqn.inference.distances import ROUNDING, Distance
 from sb3_diiqn.inference.distinct_pairs import check_distinct_pairs
 from sb3_diiqn.inference.estimates import mixed_with_chance
-from sb3_diiqn.inference.index import Hits
+from sb3_diiqn.inference.index import Hits, nearest
 from sb3_diiqn.inference.intentions import Intentions
-from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits, nearest
+from sb3_diiqn.inference.matching import ExpertMatcher, TransitionHits
 from sb3_diiqn.inference.metrics import make_distance
 from sb3_diiqn.inference.nearest import NO_ACTION, InferredActions
 from sb3_diiqn.inference.settings import InferenceSettings, Seed

@@ -11,16 +11,17 @@ from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.inference.cache import IndexCache
 from sb3_diiqn.inference.distances import (
     Distance,
-    EuclideanDistance,
     JaccardDistance,
     ScaledAbsoluteDistance,
     SharpenedDistance,
 )
+from sb3_diiqn.inference.distinct_pairs import as_octets
 from sb3_diiqn.inference.index import Hits, Index, ScanIndex, SharpenedIndex, TreeIndex
 from sb3_diiqn.inference.intentions import Moves
 from sb3_diiqn.inference.partition import PartitionIndex
-from sb3_diiqn.inference.rows import Groups, distinct, expanded, portions
+from sb3_diiqn.inference.rows import Groups, Rows, distinct, expanded, portions
 from sb3_diiqn.inference.sketch import SketchIndex
+from sb3_diiqn.inference.states import States
 
 #: Largest number of pairs of agent and expert that should be held at once.
 MAX_PAIRS = 1 << 21
@@ -59,10 +60,15 @@ class ExpertMatcher:
         cache_path: Path | None = None,
     ) -> None:
         self.distance = distance
-        encoded = distance.encode(expert.observations)
         cache = IndexCache(cache_path, f"{expert.content_hash}|{distance.kind}|{radius}")
+        on_demand = distance.encodes_on_demand
+        encoded = as_octets(expert.observations) if on_demand else distance.encode(expert.observations)
         first, state_of_observation = cache.get("states", lambda: distinct(encoded))
-        self.states = encoded if len(first) == len(encoded) else encoded[first]
+        chosen = None if len(first) == len(encoded) else first
+        if on_demand:
+            self.states: Rows = States(distance, expert.observations, chosen)
+        else:
+            self.states = encoded if chosen is None else encoded[chosen]
         self._index = make_index(distance, self.states, radius, n_neighbors, cache)
         compares_all = isinstance(self._index, (ScanIndex, SketchIndex))
         #: how many agent transitions should be compared at once: where all states are compared, all may be near
@@ -197,25 +203,8 @@ class ExpertMatcher:
         return self._observations_at.members(states)
 
 
-def nearest(hits: Hits, k: int, radius: float) -> Hits:
-    """
-    Keep, for every query, its k nearest hits within a radius. Of equally near ones, those with the lower index.
-
-    :param hits: pairs of a query and a row
-    :param k: how many to keep for each query
-    :param radius: largest distance, in [0, 1]
-    """
-    near = hits.distance <= radius
-    query, row, distance = hits.query[near], hits.row[near], hits.distance[near]
-    order = np.lexsort((row, distance, query))
-    query = query[order]
-    rank = np.arange(len(query)) - np.searchsorted(query, query)
-    kept = order[rank < k]
-    return Hits(query[rank < k], row[kept], distance[kept])
-
-
 def make_index(
-    distance: Distance, states: np.ndarray, radius: float, n_neighbors: int = 1, cache: IndexCache | None = None
+    distance: Distance, states: Rows, radius: float, n_neighbors: int = 1, cache: IndexCache | None = None
 ) -> Index:
     """
     Choose the search that suits the distance.
@@ -235,8 +224,9 @@ def make_index(
     # some more than are needed, since at some states no transition starts
     if isinstance(distance, ScaledAbsoluteDistance) and SketchIndex.suits(states):
         return SketchIndex(distance, states, max(16, 3 * n_neighbors), cache)
-    # in many dimensions a tree visits every leaf and is slower than comparing with every row
-    if isinstance(distance, EuclideanDistance) and states.shape[1] <= 20:
+    # the sums of an image alone say too little
+    has_coordinates = distance.coordinates(states[:1]) is not None and not isinstance(distance, ScaledAbsoluteDistance)
+    if has_coordinates and radius < distance.coordinates_hold_below:
         return TreeIndex(distance, states, max(distance.max_hits, 3 * n_neighbors))
     return ScanIndex(distance, states)
 

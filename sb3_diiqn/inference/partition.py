@@ -7,7 +7,7 @@ import numpy as np
 from sb3_diiqn.inference.cache import IndexCache
 from sb3_diiqn.inference.distances import ROUNDING, JaccardDistance, count_bits
 from sb3_diiqn.inference.index import Hits, ScanIndex
-from sb3_diiqn.inference.rows import expanded, fingerprints
+from sb3_diiqn.inference.rows import Rows, expanded, fingerprints
 
 
 class PartitionIndex:
@@ -30,7 +30,7 @@ class PartitionIndex:
     #: From this radius on the planes that are near differ too much for any of this.
     max_radius = 0.5
 
-    def __init__(self, distance: JaccardDistance, rows: np.ndarray, radius: float, cache: IndexCache | None = None) -> None:
+    def __init__(self, distance: JaccardDistance, rows: Rows, radius: float, cache: IndexCache | None = None) -> None:
         self.distance = distance
         self.rows = rows
         self.radius = radius
@@ -79,7 +79,7 @@ class PartitionIndex:
 
     def _make_table(self) -> tuple[np.ndarray, np.ndarray]:
         """Put every row under the keys of its parts, for every h of a query that it can be near to."""
-        active_cells = count_bits(self.rows)
+        active_cells = count_bits(self.rows[:])
         # |B| is between (1 - r) |A| and |A| / (1 - r), and so is |A| with respect to |B|
         ratio = 1.0 + self._slope
         lowest = self._differences(np.ceil(active_cells / ratio - ROUNDING))
@@ -99,7 +99,7 @@ class PartitionIndex:
         return [fingerprints(planes & mask) ^ salt for mask, salt in zip(self._masks[h], self._salts[h], strict=False)]
 
 
-def _deal_cells(rows: np.ndarray, n_parts: int) -> np.ndarray:
+def _deal_cells(rows: Rows, n_parts: int) -> np.ndarray:
     """
     Deal the cells into parts, in the order of how often they are active, so that every part says about as much.
 

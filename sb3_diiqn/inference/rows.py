@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,7 +14,29 @@ PORTION = 1 << 20
 _SHIFT, _FACTOR = np.uint64(33), np.uint64(0xFF51AFD7ED558CCD)
 
 
-def portions(rows: np.ndarray, n: int | None = None) -> Iterator[slice]:
+class Rows(Protocol):
+    """What has rows of numbers: an array, or something that makes them when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of rows, and their width."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Return an array of some rows."""
+
+
+def portions(rows: Rows, n: int | None = None) -> Iterator[slice]:
     """
     Cut rows into stretches that fit the processor's cache.
 

@@ -7,7 +7,7 @@ import numpy as np
 from sb3_diiqn.inference.cache import IndexCache
 from sb3_diiqn.inference.distances import ScaledAbsoluteDistance
 from sb3_diiqn.inference.index import Hits
-from sb3_diiqn.inference.rows import portions
+from sb3_diiqn.inference.rows import Rows, portions
 
 
 class SketchIndex:
@@ -32,7 +32,7 @@ class SketchIndex:
     size = 512
 
     def __init__(
-        self, distance: ScaledAbsoluteDistance, rows: np.ndarray, max_hits: int = 16, cache: IndexCache | None = None
+        self, distance: ScaledAbsoluteDistance, rows: Rows, max_hits: int = 16, cache: IndexCache | None = None
     ) -> None:
         self.distance = distance
         self.rows = rows
@@ -45,7 +45,7 @@ class SketchIndex:
         self._sketches, self._squares = (cache or IndexCache(None, "")).get("sketches", self._make_sketches)
 
     @staticmethod
-    def suits(rows: np.ndarray) -> bool:
+    def suits(rows: Rows) -> bool:
         """
         Tell whether this pays: for many images.
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.inference.distances import Distance, RangeDistance, ScaledAbsoluteDistance
-from sb3_diiqn.inference.index import Hits
-from sb3_diiqn.inference.matching import ExpertMatcher, nearest
+from sb3_diiqn.inference.index import Hits, nearest
+from sb3_diiqn.inference.matching import ExpertMatcher
 
 # eight cells in one dimension: every distance is a multiple of 1/8, and exact
 DISTANCES: dict[str, Distance] = {"tree": RangeDistance(np.array([8.0])), "scan": ScaledAbsoluteDistance(8.0)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sb3_diiqn.inference.distances import ScaledAbsoluteDistance
-from sb3_diiqn.inference.index import ScanIndex
-from sb3_diiqn.inference.matching import make_index, nearest
+from sb3_diiqn.inference.index import ScanIndex, nearest
+from sb3_diiqn.inference.matching import make_index
 from sb3_diiqn.inference.sketch import SketchIndex
 
 DISTANCE = ScaledAbsoluteDistance(255.0)
