@@ -1,4 +1,4 @@
-"""Two small environments with observations of a kind that MinAtar does not have: a vector of numbers, and images."""
+"""Small environments with observations of a kind that MinAtar does not have: vectors of numbers, and images."""
 
 from __future__ import annotations
 
@@ -42,6 +42,25 @@ class Lander(gymnasium.Env[np.ndarray, Any]):
     def _observation(self) -> np.ndarray:
         near_ground = self._state[1] + 0.1 * np.sin(self._state[4]) * np.array([-1, 1]) < 0.05
         return np.concatenate([self._state, near_ground]).astype(np.float32)
+
+
+class WideLander(Lander):
+    """
+    A lander whose state is followed by more numbers: smooth functions of the state, or noise that says nothing.
+
+    :param n_numbers: numbers in an observation
+    :param noisy: whether they are noise
+    """
+
+    def __init__(self, n_numbers: int, noisy: bool) -> None:
+        n_more = n_numbers - Lander.observation_space.shape[0]
+        self.observation_space = spaces.Box(-np.inf, np.inf, (n_numbers,), dtype=np.float32)
+        self.weights = None if noisy else np.random.default_rng(0).normal(size=(n_more, 6))
+        self._n_more = n_more
+
+    def _observation(self) -> np.ndarray:
+        more = self.np_random.normal(size=self._n_more) if self.weights is None else np.tanh(self.weights @ self._state)
+        return np.concatenate([super()._observation(), more]).astype(np.float32)
 
 
 class MovingBlocks(gymnasium.Env[np.ndarray, Any]):

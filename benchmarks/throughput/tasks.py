@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from benchmarks.throughput.environments import Lander, MovingBlocks
+from benchmarks.throughput.environments import Lander, MovingBlocks, WideLander
 from sb3_diiqn.envs.minatar import MinAtarExtractor, register_minatar
 from sb3_diiqn.expert import ExpertObservations
 
@@ -78,6 +79,11 @@ TASKS = {
     "breakout": _minatar("Breakout", play_breakout),
     "seaquest": _minatar("Seaquest", random_actions),
     "lander": Task(Lander, "MlpPolicy", {"net_arch": [64, 64]}, fly),
+    **{
+        f"{name}{n_numbers}": Task(partial(WideLander, n_numbers, noisy), "MlpPolicy", {"net_arch": [64, 64]}, fly)
+        for name, noisy in (("vector", False), ("noisy", True))
+        for n_numbers in (32, 128)
+    },
     "images": Task(MovingBlocks, "CnnPolicy", {}, random_actions, max_transitions=30_000),
 }
 

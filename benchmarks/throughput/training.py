@@ -21,8 +21,8 @@ from sb3_diiqn.inference.index import ScanIndex
 
 ALGORITHMS: dict[str, type[DQN]] = {"dqn": DQN, "diiqn": DIIQN, "hadiiqn": HADIIQN}
 
-#: Agent observations that are compared with every expert state, to find out the recall.
-N_RECALL = 100
+#: Agent observations that are compared with every expert state, to find out the recall, and numbers to compare for that.
+N_RECALL, MAX_COMPARED = 100, 2_000_000_000
 
 #: The same for all: what DQN is often run with on these environments.
 SETTINGS: dict[str, Any] = {
@@ -117,7 +117,9 @@ def _about_matching(model: Any) -> dict[str, float]:
     """Tell how many of the agent's transitions had a match, and whether the search found what there is."""
     buffer, knowledge = model.replay_buffer, model.knowledge
     n_stored = buffer.buffer_size if buffer.full else buffer.pos
-    rows = np.linspace(0, n_stored - 1, min(N_RECALL, n_stored)).astype(int)
+    n_numbers = max(1, knowledge.matcher.states.shape[0] * knowledge.matcher.states.shape[1])
+    n_compared = min(N_RECALL, n_stored, max(10, MAX_COMPARED // n_numbers))
+    rows = np.linspace(0, n_stored - 1, n_compared).astype(int)
     usable = knowledge.usable(buffer.expert_indices[:n_stored].reshape(-1).astype(np.int64))
     return {
         "recall": round(recall(knowledge, buffer.observations[rows, 0]), 4),
@@ -137,12 +139,13 @@ def recall(knowledge: Any, observations: Observations) -> float:
     """
     matcher, k = knowledge.matcher, knowledge.settings.n_neighbors
     radius = 1.0 - knowledge.settings.similarity_threshold
-    scan = ScanIndex(matcher.distance, matcher.states)
+    encoded = matcher.encode(observations)
+    there, found = ScanIndex(matcher.distance, matcher.states).within(encoded, radius), matcher.states_within(encoded, radius)
     n_found = n_there = 0
-    for encoded in matcher.encode(observations)[:, None]:
-        there, found = scan.within(encoded, radius), matcher.states_within(encoded, radius)
-        nearest = np.sort(there.distance)[:k]
+    for query in range(len(encoded)):
+        nearest = np.sort(there.distance[there.query == query])[:k]
         n_there += len(nearest)
         # equally near ones are as good
-        n_found += min(k, np.count_nonzero(found.distance <= nearest[-1])) if len(nearest) else 0
+        near = found.distance[found.query == query] <= nearest[-1:].max(initial=0)
+        n_found += min(k, len(nearest), np.count_nonzero(near))
     return n_found / n_there if n_there else 1.0

@@ -38,11 +38,8 @@ class Distance(ABC):
 
     #: so many near rows a tree finds at least
     max_hits = 32
-
-    @property
-    def encodes_on_demand(self) -> bool:
-        """Whether encoding takes next to no time, and different observations stay different: no need to store the rows."""
-        return False
+    #: whether encoding takes next to no time, and different observations stay different: no need to store the rows
+    encodes_on_demand = False
 
     @property
     def coordinates_hold_below(self) -> float:
@@ -122,11 +119,7 @@ class SharpenedDistance(Distance):
     def __init__(self, plain: Distance, factor: float) -> None:
         self.plain = plain
         self.factor = factor
-
-    @property
-    def encodes_on_demand(self) -> bool:
-        """As the plain distance."""
-        return self.plain.encodes_on_demand
+        self.encodes_on_demand = plain.encodes_on_demand
 
     @property
     def coordinates_hold_below(self) -> float:
@@ -331,11 +324,7 @@ class MeanDistance(Distance):
     def __init__(self, parts: Mapping[str, Distance]) -> None:
         self.parts = dict(parts)
         self._columns: dict[str, tuple[slice, np.dtype[Any]]] = {}
-
-    @property
-    def encodes_on_demand(self) -> bool:
-        """If all parts do."""
-        return all(part.encodes_on_demand for part in self.parts.values())
+        self.encodes_on_demand = all(part.encodes_on_demand for part in self.parts.values())
 
     @property
     def coordinates_hold_below(self) -> float:

@@ -92,15 +92,15 @@ class TreeIndex:
         self.rows = rows
         self.max_hits = max_hits
         sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), self.n_sample)).astype(np.int64)]
-        coordinates = _coordinates(distance, sample)
+        points = coordinates(distance, sample)
         # rounding is relative to what is left
-        self._centre = coordinates.mean(axis=0)
-        self._directions = _leading_directions(coordinates - self._centre, self.n_components)
+        self._centre = points.mean(axis=0)
+        self._directions = leading_directions(points - self._centre, self.n_components)
         # more in the tree where its distances are not the distances themselves
         self._ranks = min(len(rows), max_hits + 1 if self._directions is None else 2 * max_hits)
-        points = np.concatenate([self._points(rows[portion]) for portion in portions(rows)])
+        projected = np.concatenate([self._points(rows[portion]) for portion in portions(rows)])
         # without balancing, building takes a fraction of the time and searching stays as fast
-        self.tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
+        self.tree = cKDTree(projected, balanced_tree=False, compact_nodes=False)
 
     def within(self, queries: np.ndarray, radius: float) -> Hits:
         """See :meth:`Index.within`; of more than ``max_hits`` rows the nearest."""
@@ -108,7 +108,7 @@ class TreeIndex:
         ranks = np.arange(1, self._ranks + 1)
         apart, found = map(np.asarray, self.tree.query(points, ranks, distance_upper_bound=self._reach(radius)))
         query, rank = np.nonzero(found < len(self.rows))
-        hits = self._compared(queries, query, found[query, rank].astype(np.int64), radius)
+        hits = compared(self.distance, queries, self.rows, query, found[query, rank].astype(np.int64), self.max_hits, radius)
         bound = np.full(n, radius)
         counts = np.bincount(hits.query, minlength=n)
         full = counts == self.max_hits
@@ -127,22 +127,15 @@ class TreeIndex:
     def _all(self, query: np.ndarray, point: np.ndarray, bound: float) -> tuple[np.ndarray, np.ndarray]:
         """Compare one query with all rows that are within a bound in the tree."""
         row = np.sort(np.asarray(self.tree.query_ball_point(point, float(self._reach(bound))), dtype=np.int64))
-        hits = self._compared(query[None], np.zeros(len(row), dtype=np.int64), row, bound)
+        hits = compared(self.distance, query[None], self.rows, np.zeros(len(row), dtype=np.int64), row, self.max_hits, bound)
         return hits.row, hits.distance
 
-    def _compared(self, queries: np.ndarray, query: np.ndarray, row: np.ndarray, radius: float) -> Hits:
-        """Compare pairs as a whole, and keep the nearest of each query."""
-        parts = portions(self.rows, len(row))
-        distances = [self.distance.paired(queries[query[part]], self.rows[row[part]]) for part in parts]
-        distance = distances[0] if len(distances) == 1 else np.concatenate([np.zeros(0, dtype=np.float32), *distances])
-        return nearest(Hits(query, row, distance), self.max_hits, radius)
-
     def _reach(self, radius: Any) -> Any:
-        """Tell how far apart in the tree rows within a radius are at most, but for rounding; everything where it is cut off."""
+        """Tell how far apart in the tree rows within a radius are at most, but for rounding."""
         return np.where(radius < self.distance.coordinates_hold_below, radius + ROUNDING / 10, np.inf)
 
     def _points(self, rows: np.ndarray) -> np.ndarray:
-        points = _coordinates(self.distance, rows) - self._centre
+        points = coordinates(self.distance, rows) - self._centre
         return points if self._directions is None else np.asarray(points @ self._directions)
 
 
@@ -182,14 +175,41 @@ def nearest(hits: Hits, k: int, radius: float) -> Hits:
     return Hits(query[rank < k], row[kept], distance[kept])
 
 
-def _coordinates(distance: Distance, rows: np.ndarray) -> np.ndarray:
+def compared(
+    distance: Distance, queries: np.ndarray, rows: Rows, query: np.ndarray, row: np.ndarray, max_hits: int, radius: float
+) -> Hits:
+    """
+    Compare candidates as a whole, and keep the nearest of each query.
+
+    :param distance: the distance
+    :param queries: encoded observations, shape (n, width)
+    :param rows: encoded rows, shape (n_rows, width)
+    :param query: index of the query of each candidate, shape (candidates,)
+    :param row: index of its row, shape (candidates,)
+    :param max_hits: so many of each query are kept
+    :param radius: largest distance, in [0, 1]
+    """
+    parts = portions(rows, len(row))
+    distances = [distance.paired(queries[query[part]], rows[row[part]]) for part in parts]
+    together = distances[0] if len(distances) == 1 else np.concatenate([np.zeros(0, dtype=np.float32), *distances])
+    return nearest(Hits(query, row, together), max_hits, radius)
+
+
+def coordinates(distance: Distance, rows: np.ndarray) -> np.ndarray:
+    """
+    Compute the coordinates of encoded rows, see :meth:`Distance.coordinates`.
+
+    :param distance: a distance that has some
+    :param rows: encoded rows, shape (n, width)
+    :return: shape (n, dimensions)
+    """
     points = distance.coordinates(rows)
     if points is None:
         raise TypeError(f"{distance.kind} has no coordinates")
     return points
 
 
-def _leading_directions(points: np.ndarray, n: int) -> np.ndarray | None:
+def leading_directions(points: np.ndarray, n: int) -> np.ndarray | None:
     """
     Find the orthonormal directions in which points vary most.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.inference.cache import IndexCache
+from sb3_diiqn.inference.cells import CellIndex
 from sb3_diiqn.inference.distances import (
     Distance,
     JaccardDistance,
@@ -227,7 +228,10 @@ def make_index(
     # the sums of an image alone say too little
     has_coordinates = distance.coordinates(states[:1]) is not None and not isinstance(distance, ScaledAbsoluteDistance)
     if has_coordinates and radius < distance.coordinates_hold_below:
-        return TreeIndex(distance, states, max(distance.max_hits, 3 * n_neighbors))
+        max_hits = max(distance.max_hits, 3 * n_neighbors)
+        if CellIndex.suits(distance, states, radius, max_hits):
+            return CellIndex(distance, states, radius, max_hits, cache)
+        return TreeIndex(distance, states, max_hits)
     return ScanIndex(distance, states)
 
 

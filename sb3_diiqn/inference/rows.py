@@ -58,6 +58,16 @@ def fingerprints(rows: np.ndarray) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.uint64), *parts])
 
 
+def mixed(words: np.ndarray) -> np.ndarray:
+    """
+    Spread every bit over the word, as the finalizer of MurmurHash3 does.
+
+    :param words: of any shape, uint64
+    """
+    words = (words ^ (words >> _SHIFT)) * _FACTOR
+    return np.asarray(words ^ (words >> _SHIFT))
+
+
 def distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     Find the distinct rows, numbered by first appearance. Rows are compared byte by byte.
@@ -131,7 +141,7 @@ class Groups:
 
 def _fingerprints(rows: np.ndarray) -> np.ndarray:
     words = _as_words(rows)
-    return _mixed(np.asarray(_mixed(words) @ _multipliers(words.shape[1])))
+    return mixed(np.asarray(mixed(words) @ _multipliers(words.shape[1])))
 
 
 def _as_words(rows: np.ndarray) -> np.ndarray:
@@ -143,16 +153,10 @@ def _as_words(rows: np.ndarray) -> np.ndarray:
     return (np.pad(octets, ((0, 0), (0, missing))) if missing else octets).view(np.uint64)
 
 
-def _mixed(words: np.ndarray) -> np.ndarray:
-    """Spread every bit over the word, as the finalizer of MurmurHash3 does."""
-    words = (words ^ (words >> _SHIFT)) * _FACTOR
-    return np.asarray(words ^ (words >> _SHIFT))
-
-
 @lru_cache(maxsize=16)
 def _multipliers(n: int) -> np.ndarray:
     """Return odd numbers, always the same ones."""
-    return np.asarray(_mixed(np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
+    return np.asarray(mixed(np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
 
 
 def _are_equal(rows: np.ndarray, first: np.ndarray, second: np.ndarray) -> bool:
