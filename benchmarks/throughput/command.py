@@ -22,7 +22,7 @@ from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.manifest import write_text
 
-PARTS = ("training", "bridging", "matching", "update", "networks")
+PARTS = ("training", "default", "bridging", "matching", "update", "networks")
 
 #: Size of the expert data of those parts that are not about size.
 USUAL_SIZE = 100_000
@@ -31,6 +31,10 @@ USUAL_SIZE = 100_000
 BUFFER_SIZES = (10_000, 1_000_000)
 
 _SHOWN = {
+    "default": (
+        *("env", "n_envs", "expert_transitions", "dqn_steps_per_s", "default_steps_per_s", "ratio", "ratio_min", "ratio_max"),
+        *("recall", "matched", "usable"),
+    ),
     "training": (
         *("env", "n_envs", "expert_transitions", "dqn_steps_per_s", "diiqn_steps_per_s", "ratio", "ratio_min", "ratio_max"),
         *("ratio_wall", "recall", "matched", "usable", "index_build_s", "rss_mb"),
@@ -134,6 +138,12 @@ def plan(options: argparse.Namespace) -> Iterator[Job]:
         filled = [size for size in sizes if size]
         if "training" in options.parts:
             yield from (_training(options, task, size, n_envs) for size in sizes for n_envs in options.n_envs)
+        if "default" in options.parts:
+            yield from (
+                replace(_training(options, task, size, n_envs, ("dqn", "default")), part="default")
+                for size in filled
+                for n_envs in options.n_envs
+            )
         if "matching" in options.parts:
             yield from (Job("matching", task, size, measure_matching, {"n_rounds": options.pairs}) for size in filled)
         if filled:

@@ -19,7 +19,7 @@ from sb3_diiqn.ha_diiqn import HADIIQN
 from sb3_diiqn.inference import NO_MATCH
 from sb3_diiqn.inference.index import ScanIndex
 
-ALGORITHMS: dict[str, type[DQN]] = {"dqn": DQN, "diiqn": DIIQN, "hadiiqn": HADIIQN}
+ALGORITHMS: dict[str, type[DQN]] = {"dqn": DQN, "diiqn": DIIQN, "hadiiqn": HADIIQN, "default": DIIQN}
 
 #: Agent observations that are compared with every expert state, to find out the recall, and numbers to compare for that.
 N_RECALL, MAX_COMPARED = 100, 2_000_000_000
@@ -49,7 +49,7 @@ def make_model(name: str, task: str, n_envs: int, expert: ExpertObservations | N
     """
     env = make_vec_env(TASKS[task].make_env, n_envs=n_envs, seed=0)
     # the published methods, if nothing else is said
-    data = {} if name == "dqn" else {"expert_data": expert, **PAPER}
+    data = {} if name == "dqn" else {"expert_data": expert, **({} if name == "default" else PAPER)}
     arguments = {**SETTINGS, "policy_kwargs": dict(TASKS[task].policy_kwargs), **data, **settings}
     return ALGORITHMS[name](TASKS[task].policy, env, **arguments)
 

@@ -35,7 +35,7 @@ class CellIndex:
     #: Width of a cell. The unit is how far rows at the radius are apart along a random direction (root mean square).
     cell_width = 8.0
     #: So many cells are looked up in each table: beyond some of so many borders.
-    n_probes, n_borders = 32, 8
+    n_probes, n_borders = 24, 8
     #: Directions of a table, at most. As many are taken as leave hardly a row that is not near in a cell.
     max_directions = 40
     #: Candidates are compared along so many directions first. The sum of the squared differences of a row at the radius is a

@@ -37,7 +37,7 @@ class Distance(ABC):
     """A normalised distance. Encoded observations are two-dimensional arrays, one row per observation."""
 
     #: so many near rows a tree finds at least
-    max_hits = 32
+    max_hits = 16
     #: whether encoding takes next to no time, and different observations stay different: no need to store the rows
     encodes_on_demand = False
 
@@ -266,6 +266,8 @@ class RangeDistance(EuclideanDistance):
 
     def __init__(self, width: np.ndarray) -> None:
         self.width = np.asarray(width, dtype=np.float64).reshape(-1)
+        # of few numbers, more are compared in the same time
+        self.max_hits = 32 if self.width.size <= 20 else Distance.max_hits
         self.scale = 1.0 / (self.width * np.sqrt(np.size(width)))
 
     @classmethod

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sb3_diiqn.inference.distances import ROUNDING, Distance, SharpenedDistance
-from sb3_diiqn.inference.rows import Rows, portions
+from sb3_diiqn.inference.rows import Rows, expanded, fingerprints, portions
 
 
 class Hits(NamedTuple):
@@ -66,6 +66,35 @@ class ScanIndex:
         return Hits(query, row + portion.start, distances[query, row])
 
 
+class EqualIndex:
+    """
+    Looks up equal rows, where a radius includes no others.
+
+    :param distance: the distance
+    :param rows: encoded rows, shape (n, width)
+    :param smallest: the smallest distance of rows that are not equal; from it on, every row is compared
+    """
+
+    def __init__(self, distance: Distance, rows: Rows, smallest: float) -> None:
+        self.distance = distance
+        self.rows = rows
+        self.smallest = smallest
+        keys = fingerprints(rows[:])
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+
+    def within(self, queries: np.ndarray, radius: float) -> Hits:
+        """See :meth:`Index.within`."""
+        if radius >= self.smallest:
+            return ScanIndex(self.distance, self.rows).within(queries, radius)
+        keys = fingerprints(queries)
+        starts, stops = np.searchsorted(self._keys, keys, side="left"), np.searchsorted(self._keys, keys, side="right")
+        query, place = expanded(starts, stops)
+        row = self._order[place]
+        distance = self.distance.paired(queries[query], self.rows[row])
+        return Hits(query, row, distance).where(distance <= radius)
+
+
 class TreeIndex:
     """
     A k-d tree over the leading principal components of the rows' coordinates, nearly independent of their number.
@@ -83,7 +112,7 @@ class TreeIndex:
     """
 
     #: Components in the tree. More take memory, and a tree over more dimensions visits more of its leaves.
-    n_components = 12
+    n_components = 10
     #: The directions are those of so many rows.
     n_sample = 10_000
 
@@ -100,7 +129,7 @@ class TreeIndex:
         self._ranks = min(len(rows), max_hits + 1 if self._directions is None else 2 * max_hits)
         projected = np.concatenate([self._points(rows[portion]) for portion in portions(rows)])
         # without balancing, building takes a fraction of the time and searching stays as fast
-        self.tree = cKDTree(projected, balanced_tree=False, compact_nodes=False)
+        self.tree = cKDTree(projected, leafsize=32, balanced_tree=False, compact_nodes=False)
 
     def within(self, queries: np.ndarray, radius: float) -> Hits:
         """See :meth:`Index.within`; of more than ``max_hits`` rows the nearest."""

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from sb3_diiqn.exceptions import ExpertDataWarning
 from sb3_diiqn.expert import ExpertObservations, Observations
 from sb3_diiqn.inference.cache import IndexCache
 from sb3_diiqn.inference.cells import CellIndex
+from sb3_diiqn.inference.custom import CustomDistance
 from sb3_diiqn.inference.distances import (
     Distance,
     JaccardDistance,
+    MismatchDistance,
     ScaledAbsoluteDistance,
     SharpenedDistance,
 )
 from sb3_diiqn.inference.distinct_pairs import as_octets
-from sb3_diiqn.inference.index import Hits, Index, ScanIndex, SharpenedIndex, TreeIndex
+from sb3_diiqn.inference.index import EqualIndex, Hits, Index, ScanIndex, SharpenedIndex, TreeIndex
 from sb3_diiqn.inference.intentions import Moves
 from sb3_diiqn.inference.partition import PartitionIndex
 from sb3_diiqn.inference.rows import Groups, Rows, distinct, expanded, portions
@@ -26,6 +31,9 @@ from sb3_diiqn.inference.states import States
 
 #: Largest number of pairs of agent and expert that should be held at once.
 MAX_PAIRS = 1 << 21
+
+#: A function that takes longer to compare an observation with all expert states is warned about.
+MAX_SECONDS_OF_A_COMPARISON = 0.005
 
 
 class TransitionHits(NamedTuple):
@@ -85,8 +93,9 @@ class ExpertMatcher:
         moves, example, move = cache.get(
             "moves", lambda: np.unique(start * n_states + end, return_index=True, return_inverse=True)
         )
-        self._example = example
-        self._move_start, self._move_end = np.divmod(moves, n_states)
+        # 32 bits: these lists are as long as the data
+        self._example = example.astype(np.int32)
+        self._move_start, self._move_end = (ends.astype(np.int32) for ends in np.divmod(moves, n_states))
         self._moves_from, self._moves_to = Groups(self._move_start, n_states), Groups(self._move_end, n_states)
         self._transitions_of_move = Groups(move.reshape(-1), len(moves))
         cache.save()
@@ -222,17 +231,39 @@ def make_index(
         return ScanIndex(distance, states) if isinstance(plain, ScanIndex) else SharpenedIndex(distance, plain)
     if isinstance(distance, JaccardDistance) and radius < PartitionIndex.max_radius:
         return PartitionIndex(distance, states, radius, cache)
+    if isinstance(distance, MismatchDistance) and radius < 1 / states.shape[1]:
+        return EqualIndex(distance, states, 1 / states.shape[1])
     # some more than are needed, since at some states no transition starts
     if isinstance(distance, ScaledAbsoluteDistance) and SketchIndex.suits(states):
         return SketchIndex(distance, states, max(16, 3 * n_neighbors), cache)
     # the sums of an image alone say too little
-    has_coordinates = distance.coordinates(states[:1]) is not None and not isinstance(distance, ScaledAbsoluteDistance)
-    if has_coordinates and radius < distance.coordinates_hold_below:
-        max_hits = max(distance.max_hits, 3 * n_neighbors)
-        if CellIndex.suits(distance, states, radius, max_hits):
-            return CellIndex(distance, states, radius, max_hits, cache)
-        return TreeIndex(distance, states, max_hits)
+    if distance.coordinates(states[:1]) is not None and not isinstance(distance, ScaledAbsoluteDistance):
+        return _index_of_points(distance, states, radius, max(distance.max_hits, 3 * n_neighbors), cache)
+    if isinstance(distance, CustomDistance):
+        _warn_of_cost(distance, states)
     return ScanIndex(distance, states)
+
+
+def _index_of_points(distance: Distance, states: Rows, radius: float, max_hits: int, cache: IndexCache | None) -> Index:
+    if radius >= distance.coordinates_hold_below:
+        return ScanIndex(distance, states)
+    if CellIndex.suits(distance, states, radius, max_hits):
+        return CellIndex(distance, states, radius, max_hits, cache)
+    return TreeIndex(distance, states, max_hits)
+
+
+def _warn_of_cost(distance: CustomDistance, states: Rows) -> None:
+    start = time.perf_counter()
+    for portion in portions(states):
+        distance.pairwise(states[:1], states[portion])
+    seconds = time.perf_counter() - start
+    if seconds > MAX_SECONDS_OF_A_COMPARISON:
+        warnings.warn(
+            f"similarity_metric is a function: each observation of the agent is compared with all {len(states)} states of the "
+            f"expert, which takes {1000 * seconds:.3g} ms. Searches are faster by the named metrics",
+            ExpertDataWarning,
+            stacklevel=2,
+        )
 
 
 def _few_distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

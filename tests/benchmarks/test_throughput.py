@@ -43,6 +43,7 @@ def test_every_part_reports_what_it_says(tmp_path: Path, capsys: pytest.CaptureF
     assert {part: len(ones) for part, ones in by_part.items()} == {
         "machine": 1,
         "training": 2,
+        "default": 1,
         "matching": 1,
         "bridging": 2,
         "update": 1,
