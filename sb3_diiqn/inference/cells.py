@@ -38,6 +38,8 @@ class CellIndex:
     n_probes, n_borders = 24, 8
     #: Directions of a table, at most. As many are taken as leave hardly a row that is not near in a cell.
     max_directions = 40
+    #: Points of more dimensions are not placed in cells.
+    max_dimensions = 4096
     #: Candidates are compared along so many directions first. The sum of the squared differences of a row at the radius is a
     #: chi-square variable, whose quantile 0.999 this is.
     n_first, first_quantile = 12, 32.9
@@ -74,6 +76,8 @@ class CellIndex:
         :param radius: the radius that will be asked for
         :param max_hits: so many are to be found
         """
+        if coordinates(distance, rows[:1]).shape[1] > CellIndex.max_dimensions:
+            return False
         points = sampled_coordinates(distance, rows)
         points = points - points.mean(axis=0)
         if len(rows) <= len(points) or points.shape[1] <= TreeIndex.n_components:

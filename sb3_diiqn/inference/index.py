@@ -120,7 +120,9 @@ class TreeIndex:
         self.distance = distance
         self.rows = rows
         self.max_hits = max_hits
-        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), self.n_sample)).astype(np.int64)]
+        # of very long rows fewer, to save memory
+        n_sample = min(len(rows), self.n_sample, max(2 * self.n_components, 2_000_000 // rows.shape[1]))
+        sample = rows[np.linspace(0, len(rows) - 1, n_sample).astype(np.int64)]
         points = coordinates(distance, sample)
         # rounding is relative to what is left
         self._centre = points.mean(axis=0)
@@ -244,8 +246,12 @@ def leading_directions(points: np.ndarray, n: int) -> np.ndarray | None:
 
     :param points: with a mean of 0, shape (m, dimensions)
     :param n: how many directions
-    :return: shape (dimensions, n), or None if there are no more dimensions than that
+    :return: shape (dimensions, n), or fewer of fewer points, or None if there are no more dimensions than that
     """
     if points.shape[1] <= n:
         return None
-    return np.ascontiguousarray(np.linalg.eigh(points.T @ points)[1][:, : -n - 1 : -1])
+    if len(points) >= points.shape[1]:
+        return np.ascontiguousarray(np.linalg.eigh(points.T @ points)[1][:, : -n - 1 : -1])
+    # of fewer points than dimensions the products of pairs are the smaller matrix
+    leading = np.linalg.eigh(points @ points.T)[1][:, : -n - 1 : -1]
+    return np.ascontiguousarray(np.linalg.qr(points.T @ leading)[0])
