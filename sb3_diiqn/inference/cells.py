@@ -21,7 +21,7 @@ class CellIndex:
     tree can leave anything out; but most rows are many times further away than the radius. Points are rounded along random
     directions (Datar et al., "Locality-sensitive hashing scheme based on p-stable distributions", 2004). Rows that are near
     are in the same cell, or beyond its nearest borders, whose cells are looked up, too (Lv et al., "Multi-probe LSH", 2007).
-    A row at the very radius is found with a probability of about 0.99, whatever the data are, and a nearer one more surely.
+    A row at the very radius is found with a probability of 0.98 to 0.99, whatever the data are, and a nearer one more surely.
 
     :param distance: a distance that has coordinates
     :param rows: encoded rows, shape (n, width)
@@ -34,8 +34,9 @@ class CellIndex:
     n_tables = 5
     #: Width of a cell. The unit is how far rows at the radius are apart along a random direction (root mean square).
     cell_width = 8.0
-    #: So many cells are looked up in each table: beyond some of so many borders.
-    n_probes, n_borders = 24, 8
+    #: In each table as many cells are looked up, beyond some of so many borders, as a row at the radius is found in with this
+    #: probability, in any of the tables.
+    n_borders, sought = 8, 0.99
     #: Directions of a table, at most. As many are taken as leave hardly a row that is not near in a cell.
     max_directions = 40
     #: Points of more dimensions are not placed in cells.
@@ -61,7 +62,9 @@ class CellIndex:
         self._directions = directions[:, :n].astype(np.float32)
         self._shift = generator.random(n, dtype=np.float32)
         self._multipliers = generator.integers(1 << 63, size=n, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-        self._probes = _likely_probes(self._depth, self.n_borders, self.n_probes, self.cell_width)
+        self._probes = _likely_probes(
+            self._depth, self.n_borders, self.cell_width, 1 - (1 - self.sought) ** (1 / self.n_tables)
+        )
         # two to the power of so many entries in a table, more than rows
         self._bits = min(24, 1 + len(rows).bit_length())
         self._starts, self._members, self._first = (cache or IndexCache(None, "")).get("cells", self._make_tables)
@@ -161,19 +164,25 @@ def sampled_coordinates(distance: Distance, rows: Rows, n: int = 2000) -> np.nda
     return coordinates(distance, rows[np.random.default_rng(0).permutation(chosen)])
 
 
-def _likely_probes(depth: int, n_borders: int, n_probes: int, cell_width: float) -> np.ndarray:
+def _likely_probes(depth: int, n_borders: int, cell_width: float, sought: float) -> np.ndarray:
     """
     List the borders that a row at the radius lies beyond most likely, nearest borders first.
 
+    :param depth: directions of a table
+    :param n_borders: others than so many are not crossed
+    :param cell_width: width of a cell
+    :param sought: a row at the radius is to be found in the table with this probability, or all cells are listed
     :return: 1 where a border is crossed, shape (probes, borders), uint64
     """
-    n_borders = min(n_borders, depth)
     # the borders of as many cells, sorted, are evenly spaced on average
-    nearness = (np.arange(n_borders) + 0.5) / (2 * depth) * cell_width
+    nearness = (np.arange(depth) + 0.5) / (2 * depth) * cell_width
     crossing = np.array([math.erfc(near / math.sqrt(2)) / 2 for near in nearness])
-    subsets = np.array(list(itertools.product([0, 1], repeat=n_borders)))
-    likely = np.argsort(-subsets @ np.log(crossing / (1 - crossing)), kind="stable")
-    return subsets[likely[:n_probes]].astype(np.uint64)
+    subsets = np.array(list(itertools.product([0, 1], repeat=min(n_borders, depth))))
+    inner = crossing[: subsets.shape[1]]
+    probability = np.where(subsets, inner, 1 - inner).prod(axis=1) * (1 - crossing[subsets.shape[1] :]).prod()
+    order = np.argsort(-probability, kind="stable")
+    n_probes = 1 + int(np.searchsorted(np.cumsum(probability[order]), sought))
+    return subsets[order[:n_probes]].astype(np.uint64)
 
 
 def _as_unsigned(whole: np.ndarray) -> np.ndarray:
