@@ -38,7 +38,7 @@ SHARED: dict[str, Any] = {
 METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
     "paper": (DIIQN, PAPER),
     "where states repeat": (with_habits(DIIQN, WHERE_STATES_REPEAT), {"inference": "nearest", "guide": "matching"}),
-    "where states vary": (with_habits(DIIQN, WHERE_STATES_VARY), {"inference": "inverse_dynamics", "guide": "clone"}),
+    "where states vary": (with_habits(DIIQN, WHERE_STATES_VARY), {"inference": "inverse_dynamics", "guide": "both"}),
 }
 IMITATION: dict[str, Any] = {"matching_kwargs": {"max_training_count": 50}}
 

@@ -42,7 +42,7 @@ class DIIQN(ImplicitImitation, DQN):
     :param guide: who chooses the actions of guided steps: ``"matching"``, the expert transitions that match the agent's state;
         ``"clone"``, a policy that learns to act as the expert; ``"both"``, the clone where it is certain or nothing matches;
         ``"none"``, as in the paper; or a class that takes a ``Context`` and is a :class:`~sb3_diiqn.guides.Guide`.
-        ``"auto"``: matching where the expert's states repeat, else the clone
+        ``"auto"``: matching where the expert's states repeat, else both
     :param guide_fraction: fraction of the episodes that the guide plays at the beginning, in [0, 1). It falls linearly to 0
         over the training, and sooner where these episodes return less than the agent's own
     :param imitation_loss: ``"large_margin"``, which lets the inferred actions be valued above the others; or a class that

@@ -76,7 +76,7 @@ WHERE_STATES_REPEAT = Habits(
 )
 #: Elsewhere networks generalise, and a clone of the expert has an answer everywhere.
 WHERE_STATES_VARY = Habits(
-    "inverse_dynamics", "clone", "inferred", 0.8, shortest=False, intentions=False, imitate_guide=False, kept_imitation=0.0
+    "inverse_dynamics", "both", "inferred", 0.8, shortest=False, intentions=False, imitate_guide=False, kept_imitation=0.0
 )
 
 #: States repeat where there are at most so many different ones ...

@@ -215,7 +215,9 @@ def test_auto_is_what_the_habits_say() -> None:
 
 def test_where_states_vary_a_clone_guides_and_a_network_infers() -> None:
     learner = learner_of(make())
-    assert type(learner.inference) is NetworkInference and type(exploration_of(make()).guide) is CloneGuide
+    guide: Any = exploration_of(make()).guide
+    assert type(learner.inference) is NetworkInference and type(guide) is FirstCertain
+    assert (type(guide.first), type(guide.second)) == (CloneGuide, MatchingGuide)
     episodes = learner.exploration.episodes  # type: ignore[union-attr]
     assert episodes is not None and episodes.fraction == 0.8
     assert type(learner.reward_source) is InferredRewards

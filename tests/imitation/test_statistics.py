@@ -156,7 +156,7 @@ def test_one_line_says_what_is_in_use(capsys: pytest.CaptureFixture[str]) -> Non
     make(verbose=1, tensorboard_log=None).learn(1)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "learning from" in line]
     assert line.startswith("DIIQN: learning from ExpertObservations(2 trajectories, 10 transitions")
-    for part in ("RangeDistance", "0.97", "InverseDynamics", "guide 'clone'", "80% of episodes", "loss with weight 1"):
+    for part in ("RangeDistance", "0.97", "InverseDynamics", "guide 'both'", "80% of episodes", "loss with weight 1"):
         assert part in line
     make("vector", HADIIQN, verbose=1, **PAPER).learn(1)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "learning from" in line]
