@@ -38,7 +38,7 @@ EXPLORING: dict[str, Any] = {"gradient_steps": 4, "exploration_fraction": 1.0, "
     ],
 )
 def test_the_network_finds_the_experts_actions_whatever_the_observations(look: str, n_envs: int) -> None:
-    model = make(look, n_envs, **INVERSE, **EXPLORING).learn(400)
+    model = make(look, n_envs, **INVERSE, **EXPLORING).learn(800)
     estimates = learner_of(model).infer(np.arange(2 * (LENGTH - 1)))
     assert estimates.plausible[:, RIGHT].all()
     assert estimates.plausible.sum() == 2 * (LENGTH - 1)

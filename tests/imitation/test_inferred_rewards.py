@@ -61,7 +61,7 @@ def reward_model_of(model: Any) -> Any:
     ("look", "inference"), [("vector", "nearest"), ("discrete", "inverse_dynamics"), ("dict", "inverse_dynamics")]
 )
 def test_sampled_transitions_pay_what_the_agent_would_get(look: str, inference: str) -> None:
-    model = make(look, **INFERRED, inference=inference).learn(600)
+    model = make(look, **INFERRED, inference=inference).learn(1200)
     samples, transitions = sampled(model)
     step = samples.indices % (LENGTH - 1)
     np.testing.assert_array_equal(transitions.rewards[:, 0], TRUE[step])
@@ -177,7 +177,7 @@ def test_both_hosts_save_and_go_on(tmp_path: Any, algorithm: str) -> None:
 def test_where_a_bridge_takes_the_place_of_a_transition_it_is_left_out() -> None:
     """The bridge's first action does not lead to where the expert's went."""
     data = ExpertObservations.from_trajectories([walk([0, 2, 4, 5])], terminated=True)
-    model = HADIIQN("MlpPolicy", LineEnv(), expert_data=data, **{**TINY, **INFERRED, "inference": "nearest"}).learn(400)
+    model = HADIIQN("MlpPolicy", LineEnv(), expert_data=data, **{**TINY, **INFERRED, "inference": "nearest"}).learn(800)
     bridged = model.inspect_expert()["bridged"]
     assert bridged.any() and not bridged.all()
     samples, _ = sampled(model)

@@ -65,7 +65,7 @@ def test_the_loss_by_hand(n_envs: int) -> None:
     """Of an update with it and one without it, on the same batch."""
     exploring: dict[str, Any] = {"exploration_fraction": 1.0, "exploration_final_eps": 1.0, "gradient_steps": 4}
     arguments = {**RECORDED, **exploring, "inference": "inverse_dynamics", "learning_rate": 0.0}
-    model = make(n_envs=n_envs, expert_data=paid_walks(), **arguments).learn(400)
+    model = make(n_envs=n_envs, expert_data=paid_walks(), **arguments).learn(1000)
     learner = learner_of(model)
     drawn = learner.sampler.sample()
     batch = model.replay_buffer.sample_with_expert(16, env=None)

@@ -80,7 +80,7 @@ def test_the_zip_has_neither_expert_data_nor_buffer(tmp_path: Path, as_path: boo
 def test_the_zip_does_not_grow_with_training(tmp_path: Path, data_file: Path) -> None:
     """Episodes of the guide have a memory, which is full at some time."""
     sizes = []
-    for n, name in ((30, "short"), (300, "long")):
+    for n, name in ((100, "short"), (300, "long")):
         model = make(data_file, guide_fraction=0.0).learn(n)
         model.save(tmp_path / name)
         sizes.append((tmp_path / f"{name}.zip").stat().st_size)

@@ -12,6 +12,7 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from sb3_diiqn import DIIQN, HADIIQN, PAPER
 from sb3_diiqn.exceptions import ExpertDataWarning
+from sb3_diiqn.imitation.network_training import NetworkTraining
 from sb3_diiqn.imitation.statistics import network_statistics
 from sb3_diiqn.imitation.units import stored_steps
 from sb3_diiqn.inference import ActionEstimates
@@ -56,7 +57,8 @@ def test_the_default_says_what_its_parts_do() -> None:
 
 
 @pytest.mark.slow
-def test_losses_are_means_since_the_last_time() -> None:
+def test_losses_are_means_since_the_last_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NetworkTraining, "intervals", (1, 1))
     model = make().learn(100)
     model.expert_statistics()
     assert not {"imitation_loss", "clone_loss", "inverse_dynamics_loss"} & model.expert_statistics().keys()
