@@ -86,10 +86,13 @@ class Batch(NamedTuple):
     samples: Samples | None
     guided: th.Tensor
     """Which of the agent's actions were the guide's, shape (n_agent,), bool."""
-    in_order: bool = False
-    """Whether each transition starts at, and leads to, observations of its own, in the same order."""
     largest_value: float = float("inf")
     """No next observation is worth more."""
+
+    @property
+    def _is_in_order(self) -> bool:
+        """Whether each transition starts at, and leads to, observations of its own: only matched ones share the agent's."""
+        return len(self.matches.rows) == 0
 
     def at_starts(self, values: th.Tensor) -> th.Tensor:
         """
@@ -98,7 +101,7 @@ class Batch(NamedTuple):
         :param values: one for each of the observations, shape (m, ...)
         :return: shape (n, ...)
         """
-        return values[: len(self.row)] if self.in_order else values[self.row]
+        return values[: len(self.row)] if self._is_in_order else values[self.row]
 
     def at_ends(self, values: th.Tensor) -> th.Tensor:
         """
@@ -107,7 +110,7 @@ class Batch(NamedTuple):
         :param values: one for each of the next observations, shape (m', ...)
         :return: shape (n, ...)
         """
-        return values[: len(self.next_row)] if self.in_order else values[self.next_row]
+        return values[: len(self.next_row)] if self._is_in_order else values[self.next_row]
 
 
 class TDOutput(NamedTuple):
@@ -172,7 +175,6 @@ def make_batch(
         matches=matches,
         samples=samples,
         guided=guided,
-        in_order=len(matches.rows) == 0,
     )
 
 

@@ -50,8 +50,14 @@ def balance(observation: Any) -> int:
     return int(observation[2] + observation[3] > 0)
 
 
-def _maze_expert(randomness: float) -> Callable[[Environment], Policy]:
-    return lambda env: MazeExpert(env, randomness=randomness, seed=0)
+def _maze(actions: str, randomness: float, expert: str) -> Recipe:
+    return Recipe(
+        "sb3_diiqn/Maze2D-v0",
+        lambda env: MazeExpert(env, randomness=randomness, seed=0),
+        f"MazeExpert{expert}",
+        n_steps=2000,
+        env_kwargs={"layout": "paper", "actions": actions, "max_episode_steps": 100},
+    )
 
 
 RECIPES = {
@@ -62,20 +68,8 @@ RECIPES = {
         n_steps=5000,
         epsilon=0.2,
     ),
-    "maze": Recipe(
-        "sb3_diiqn/Maze2D-v0",
-        _maze_expert(0.5),
-        "MazeExpert: a shortest path to the goal; half of its moves are random",
-        n_steps=2000,
-        env_kwargs={"layout": "paper", "actions": "NESW", "max_episode_steps": 100},
-    ),
-    "maze-king": Recipe(
-        "sb3_diiqn/Maze2D-v0",
-        _maze_expert(0.2),
-        "MazeExpert that moves as a king: a shortest path to the goal; a fifth of its moves is random",
-        n_steps=2000,
-        env_kwargs={"layout": "paper", "actions": "king", "max_episode_steps": 100},
-    ),
+    "maze": _maze("NESW", 0.5, ": a shortest path to the goal; half of its moves are random"),
+    "maze-king": _maze("king", 0.2, " that moves as a king: a shortest path to the goal; a fifth of its moves is random"),
 }
 
 

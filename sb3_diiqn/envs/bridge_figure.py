@@ -6,10 +6,11 @@ import numpy as np
 
 from sb3_diiqn.envs.maze2d import Maze2D
 from sb3_diiqn.envs.moves import Cell
-from sb3_diiqn.envs.rendering import GOAL, draw_disc, draw_maze
-from sb3_diiqn.exceptions import ConfigurationError, MissingDependencyError
+from sb3_diiqn.envs.rendering import Colour
+from sb3_diiqn.envs.shown_bridges import BRIDGE, COLOURS, draw_background, expert_steps
+from sb3_diiqn.exceptions import MissingDependencyError
 from sb3_diiqn.ha_diiqn import HADIIQN
-from sb3_diiqn.inference import NO_ACTION, Feasibility
+from sb3_diiqn.inference import Feasibility
 
 try:
     from matplotlib.axes import Axes
@@ -22,9 +23,6 @@ _LABELS = {
     Feasibility.FEASIBLE: "expert's step, feasible",
     Feasibility.INFEASIBLE: "expert's step, infeasible",
 }
-# Okabe and Ito's colours, which colour-blind readers can tell apart
-_COLOURS = {Feasibility.UNKNOWN: "#999999", Feasibility.FEASIBLE: "#0072B2", Feasibility.INFEASIBLE: "#D55E00"}
-_BRIDGE = "#009E73"
 
 
 def draw_bridges(model: HADIIQN, maze: Maze2D, trajectory: int = 0) -> Figure:
@@ -38,38 +36,30 @@ def draw_bridges(model: HADIIQN, maze: Maze2D, trajectory: int = 0) -> Figure:
     :raises ConfigurationError: if there is no such trajectory
     :raises MissingExpertDataError: if the model has no expert data
     """
-    found = model.inspect_expert()
-    expert = model.expert
-    if expert is None or not 0 <= trajectory < expert.n_trajectories:
-        raise ConfigurationError(f"trajectory={trajectory!r}: there is none of that number in {expert!r}")
+    steps = list(expert_steps(model, maze, trajectory))
     rows, columns = maze.layout.walls.shape
     figure = Figure(figsize=(0.45 * columns + 3.2, 0.45 * rows), layout="constrained")
     axes = figure.add_subplot()
     _draw_background(axes, maze)
     drawn: set[str] = set()
-    for transition in np.flatnonzero(expert.trajectory_index == trajectory):
-        here, there = maze.cell_of(np.asarray(expert.current(transition))), maze.cell_of(np.asarray(expert.next(transition)))
-        feasibility = Feasibility(found["feasibility"][transition])
-        _draw_arrow(axes, [here, there], _COLOURS[feasibility], _once(_LABELS[feasibility], drawn))
-        if found["bridged"][transition]:
-            path = _path(maze, here, found["bridge_actions"][transition])
-            _draw_arrow(axes, path, _BRIDGE, _once("bridge of the agent's own steps", drawn), offset=0.12)
+    for step in steps:
+        _draw_arrow(axes, step.cells, COLOURS[step.feasibility], _once(_LABELS[step.feasibility], drawn))
+        if step.bridge is not None:
+            _draw_arrow(axes, step.bridge, BRIDGE, _once("bridge of the agent's own steps", drawn), offset=0.12)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
 
 
 def _draw_background(axes: Axes, maze: Maze2D) -> None:
-    picture = draw_maze(maze.layout)
-    goal_row, goal_column = maze.layout.goal
-    draw_disc(picture, (goal_row + 0.5, goal_column + 0.5), 0.3, GOAL)
     rows, columns = maze.layout.walls.shape
-    axes.imshow(picture, extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), interpolation="nearest")
+    axes.imshow(draw_background(maze), extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), interpolation="nearest")
     axes.set_axis_off()
 
 
-def _draw_arrow(axes: Axes, cells: list[Cell], colour: str, label: str | None, offset: float = 0.0) -> None:
+def _draw_arrow(axes: Axes, cells: list[Cell], rgb: Colour, label: str | None, offset: float = 0.0) -> None:
     """Draw a path with an arrow head; moved aside a little so that it does not cover another one."""
     rows, columns = (np.array(cells, dtype=float) + offset).T
+    colour = "#{:02X}{:02X}{:02X}".format(*rgb)
     axes.plot(columns, rows, color=colour, linewidth=1.8, label=label, solid_capstyle="round")
     if cells[-1] != cells[-2]:
         axes.annotate(
@@ -88,10 +78,3 @@ def _once(label: str, drawn: set[str]) -> str | None:
         return None
     drawn.add(label)
     return label
-
-
-def _path(maze: Maze2D, start: Cell, actions: np.ndarray) -> list[Cell]:
-    cells = [start]
-    for action in actions[actions != NO_ACTION]:
-        cells.append(maze.target_of(cells[-1], int(action)))
-    return cells

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from sb3_diiqn.envs.maze2d import Maze2D
 from sb3_diiqn.envs.moves import Cell
-from sb3_diiqn.envs.rendering import AGENT, GOAL, Colour, draw_disc, draw_maze
+from sb3_diiqn.envs.rendering import AGENT, Colour, draw_disc
+from sb3_diiqn.envs.shown_bridges import BRIDGE, COLOURS, draw_background, expert_of, expert_steps
 from sb3_diiqn.exceptions import ConfigurationError, MissingDependencyError
 from sb3_diiqn.ha_diiqn import HADIIQN
-from sb3_diiqn.inference import NO_ACTION, Feasibility
+from sb3_diiqn.inference import Feasibility
 
 try:
     from PIL import Image, ImageDraw
@@ -24,13 +25,6 @@ except ImportError as missing:
 PIXELS_PER_CELL = 20
 #: Height of a line of the legend.
 LINE_HEIGHT = 14
-# Okabe and Ito's colours, which colour-blind readers can tell apart
-COLOURS: dict[Feasibility, Colour] = {
-    Feasibility.UNKNOWN: (153, 153, 153),
-    Feasibility.FEASIBLE: (0, 114, 178),
-    Feasibility.INFEASIBLE: (213, 94, 0),
-}
-BRIDGE: Colour = (0, 158, 115)
 LEGEND = [
     ("expert's step, not yet known", COLOURS[Feasibility.UNKNOWN]),
     ("expert's step, the agent can do it", COLOURS[Feasibility.FEASIBLE]),
@@ -61,9 +55,7 @@ class BridgeFilm(BaseCallback):
         self.frames: list[tuple[Image.Image, int]] = []
 
     def _on_training_start(self) -> None:
-        expert = cast("HADIIQN", self.model).expert
-        if expert is None or not 0 <= self.trajectory < expert.n_trajectories:
-            raise ConfigurationError(f"trajectory={self.trajectory!r}: there is none of that number in {expert!r}")
+        expert_of(cast("HADIIQN", self.model), self.trajectory)
 
     def _on_step(self) -> bool:
         if self.num_timesteps in self.at:
@@ -112,10 +104,7 @@ class BridgeFilm(BaseCallback):
         return cells
 
     def _draw_known(self, title: str) -> Image.Image:
-        maze, model = self.maze, cast("HADIIQN", self.model)
-        picture = draw_maze(maze.layout, PIXELS_PER_CELL)
-        goal_row, goal_column = maze.layout.goal
-        draw_disc(picture, (goal_row + 0.5, goal_column + 0.5), 0.3, GOAL, PIXELS_PER_CELL)
+        picture = draw_background(self.maze, PIXELS_PER_CELL)
         height, width = picture.shape[:2]
         canvas = Image.new("RGB", (width, height + (len(LEGEND) + 1) * LINE_HEIGHT + 4), (255, 255, 255))
         canvas.paste(Image.fromarray(picture), (0, LINE_HEIGHT))
@@ -128,20 +117,11 @@ class BridgeFilm(BaseCallback):
             else:
                 draw.rectangle((4, top + 5, 20, top + 7), fill=colour)
             draw.text((26, top), label, fill=(0, 0, 0))
-        found, expert = model.inspect_expert(), cast("Any", model.expert)
-        for transition in np.flatnonzero(expert.trajectory_index == self.trajectory):
-            here, there = maze.cell_of(expert.current(transition)), maze.cell_of(expert.next(transition))
-            _draw_path(draw, [here, there], COLOURS[Feasibility(found["feasibility"][transition])], 0.0)
-            if found["bridged"][transition]:
-                _draw_path(draw, _path(maze, here, found["bridge_actions"][transition]), BRIDGE, 0.15)
+        for step in expert_steps(cast("HADIIQN", self.model), self.maze, self.trajectory):
+            _draw_path(draw, step.cells, COLOURS[step.feasibility], 0.0)
+            if step.bridge is not None:
+                _draw_path(draw, step.bridge, BRIDGE, 0.15)
         return canvas
-
-
-def _path(maze: Maze2D, start: Cell, actions: np.ndarray) -> list[Cell]:
-    cells = [start]
-    for action in actions[actions != NO_ACTION]:
-        cells.append(maze.target_of(cells[-1], int(action)))
-    return cells
 
 
 def _draw_path(draw: ImageDraw.ImageDraw, cells: list[Cell], colour: Colour, offset: float) -> None:
