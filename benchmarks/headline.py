@@ -56,7 +56,7 @@ def write_headline(folder: ResultFolder, path: Path) -> Table:
     with matplotlib.rc_context({**STYLE, "savefig.dpi": 200}):
         save(_figure({name: pairs[name] for name in FIGURE}), path)
     compared = {name: compare(groups[name], suite, folder) for name, suite in suites.items()}
-    rows = [[row.name, *map(_scores, pairs[row.name]), _time(pairs[row.name][1], compared[row.suite])] for row in TASKS]
+    rows = [[row.name, *map(scores, pairs[row.name]), cpu_time(pairs[row.name][1], compared[row.suite])] for row in TASKS]
     return Table(["", "DQN, greedy", "DIIQN or HADIIQN, greedy", "CPU time"], rows)
 
 
@@ -91,13 +91,23 @@ def _figure(pairs: dict[str, tuple[Group, Group]]) -> Figure:
     return figure
 
 
-def _time(group: Group, compared: list[Comparison]) -> str:
-    """Tell how much of the CPU time it takes, where that was measured."""
+def cpu_time(group: Group | None, compared: list[Comparison]) -> str:
+    """
+    Tell how much of the baseline's CPU time runs take.
+
+    :param group: the runs, if there are any
+    :param compared: what was measured in their suite
+    """
     timed = next((one.timed for one in compared if one.timed.group is group), None)
     return NOTHING if timed is None else f"{1 / timed.speed:.2f}"
 
 
-def _scores(group: Group) -> str:
+def scores(group: Group) -> str:
+    """
+    Tell the greedy return over the training, and at its end.
+
+    :param group: runs
+    """
     return f"{_mean(group.greedy_areas)} / {_mean(group.greedy_ends)}"
 
 

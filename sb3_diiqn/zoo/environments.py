@@ -1,7 +1,7 @@
 """Environment ids for rl-zoo. Importing this registers the mazes, their variants, and the games of MinAtar and Atari if those
 packages are installed.
 
-rl-zoo tells environments apart by id alone, so that every action set that has settings or experts of its own needs one.
+rl-zoo tells environments apart by id alone, so that every maze and action set with settings or experts of its own needs one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from sb3_diiqn.zoo.atari import FREEWAY, make_freeway, register_atari
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "sb3_diiqn/Maze2DKing-v0": ("sb3_diiqn/Maze2D-v0", {"actions": "king"}),
-    "sb3_diiqn/Maze2DSkew-v0": ("sb3_diiqn/Maze2D-v0", {"actions": "skew"}),
-    "sb3_diiqn/PointMazeDiagonal-v0": ("sb3_diiqn/PointMaze-v0", {"actions": "diagonal"}),
+    "sb3_diiqn/Maze2DRooms-v0": ("sb3_diiqn/Maze2D-v0", {"layout": "rooms"}),
+    "sb3_diiqn/Maze2DSkew-v0": ("sb3_diiqn/Maze2D-v0", {"layout": "rooms", "actions": "skew"}),
+    "sb3_diiqn/PointMazeAxis-v0": ("sb3_diiqn/PointMaze-v0", {"layout": "point_medium"}),
+    "sb3_diiqn/PointMazeDiagonal-v0": ("sb3_diiqn/PointMaze-v0", {"layout": "point_medium", "actions": "diagonal"}),
 }
 """Id of each variant, the id that it is a variant of, and the arguments that differ."""
 FREEWAY_FRAMES = "sb3_diiqn/Freeway-v0"

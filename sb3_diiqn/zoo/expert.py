@@ -48,6 +48,11 @@ UNSUPPORTED = ("normalize", "frame_stack", "env_wrapper", "vec_env_wrapper", "ca
 """Keys of rl-zoo that are no arguments of DQN."""
 
 
+def default_configuration() -> Path:
+    """File with the DQN's settings where none is named."""
+    return configuration_folder() / "dqn.yml"
+
+
 @dataclass(frozen=True)
 class Request:
     """
@@ -60,7 +65,7 @@ class Request:
     :param epsilon: fraction of random actions while recording, in [0, 1]
     :param seed: of training and recording
     :param n_timesteps: length of the DQN's training; None: that of the configuration
-    :param configuration: yml file with the DQN's settings
+    :param configuration: yml file with the DQN's settings; one of the user's own is used also where there is a scripted expert
     :raises ConfigurationError: if a number is out of range
     """
 
@@ -70,7 +75,7 @@ class Request:
     epsilon: float = 0.0
     seed: int = 0
     n_timesteps: int | None = None
-    configuration: Path = field(default_factory=lambda: configuration_folder() / "dqn.yml")
+    configuration: Path = field(default_factory=default_configuration)
 
     def __post_init__(self) -> None:
         if not 0 < self.quality <= 1:
@@ -117,7 +122,8 @@ def recipe(request: Request) -> dict[str, Any]:
     settings: dict[str, Any] = {"id": request.env_id, "n_steps": request.n_steps, "epsilon": request.epsilon}
     settings |= {"seed": request.seed, "max_steps": EVALUATION["max_steps"]}
     scripted = configured_expert(request.env_id).get("policy")
-    if scripted is not None:
+    # who names settings wants a DQN with them
+    if scripted is not None and request.configuration == default_configuration():
         kwargs = {"randomness": round(1 - request.quality, 9), "seed": request.seed}
         return settings | {"kind": "policy", "policy": scripted, "kwargs": kwargs}
     return settings | {"kind": "train", "training": _dqn(request)}

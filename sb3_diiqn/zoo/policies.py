@@ -1,4 +1,4 @@
-"""Policies with the published networks, to be named in a yml file: rl-zoo takes ``policy: module.Class``."""
+"""A policy with MinAtar's published network, to be named in a yml file: rl-zoo takes ``policy: module.Class``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.dqn.policies import DQNPolicy
 from torch import nn
 
+from sb3_diiqn.common.compatibility import FUSED
 from sb3_diiqn.envs.minatar import MinAtarExtractor
-
-PUBLISHED_RMSPROP = {"alpha": 0.95, "eps": 0.01, "centered": True}
 
 
 class MinAtarPolicy(DQNPolicy):
     """
-    DQN's policy with the network and the optimizer of Young & Tian, "MinAtar", 2019 (arXiv 1903.03176) as its defaults.
+    DQN's policy with the network of Young & Tian, "MinAtar", 2019 (arXiv 1903.03176), and fused Adam.
 
-    16 filters of 3x3 cells, a fully connected layer of 128, the Q-values; centred RMSProp. Takes DQNPolicy's arguments.
+    16 filters of 3x3 cells, a fully connected layer of 128, the Q-values. Takes DQNPolicy's arguments.
 
     :param observation_space: boolean planes (rows, columns, channels)
     :param net_arch: further layers between the 128 features and the Q-values; none by default
     :param features_extractor_class: see :class:`~sb3_diiqn.envs.minatar.MinAtarExtractor`
-    :param optimizer_class: optimizer
-    :param optimizer_kwargs: its arguments other than the learning rate; by default the published ones, if it is RMSProp
+    :param optimizer_class: optimizer; published was RMSProp, with four times the updates
+    :param optimizer_kwargs: its arguments other than the learning rate
     """
 
     def __init__(
@@ -39,11 +38,11 @@ class MinAtarPolicy(DQNPolicy):
         features_extractor_class: type[BaseFeaturesExtractor] = MinAtarExtractor,
         features_extractor_kwargs: dict[str, Any] | None = None,
         normalize_images: bool = True,
-        optimizer_class: type[th.optim.Optimizer] = th.optim.RMSprop,
+        optimizer_class: type[th.optim.Optimizer] = th.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        if optimizer_kwargs is None and optimizer_class is th.optim.RMSprop:
-            optimizer_kwargs = PUBLISHED_RMSPROP
+        if optimizer_kwargs is None and optimizer_class is th.optim.Adam:
+            optimizer_kwargs = FUSED
         super().__init__(
             observation_space,
             action_space,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import classic_control
+from sb3_diiqn.envs import classic_control as experts
 from sb3_diiqn.record import record_expert
 
 needs_acrobot = pytest.mark.skipif(gymnasium.__version__.startswith("0."), reason="its Acrobot does not run with numpy 2")
@@ -35,9 +36,9 @@ def test_good_experts(env_id: str, make: Any, lowest: float) -> None:
 def test_equations_of_the_mountain_car() -> None:
     env = gymnasium.make("MountainCar-v0").unwrapped
     generator = np.random.default_rng(0)
-    states = generator.uniform(classic_control._LOW, classic_control._HIGH, (50, 2))
+    states = generator.uniform(experts._LOW, experts._HIGH, (50, 2))
     states[:5] = [-1.19, -0.05], [-1.2, 0.0], [0.59, 0.07], [-0.5, 0.07], [-1.0, -0.07]
-    successors = classic_control._successors(states)
+    successors = experts._successors(states)
     assert successors.shape == (3, 50, 2)
     for row, state in enumerate(states):
         for action in range(3):
@@ -49,7 +50,7 @@ def test_equations_of_the_mountain_car() -> None:
 
 def test_steps_are_interpolated() -> None:
     """In units of cells, a table of 2 i + 3 j is met exactly between its points; beyond the goal nothing is left."""
-    i, j = np.meshgrid(np.arange(classic_control._GRID), np.arange(classic_control._GRID), indexing="ij")
-    cell = (classic_control._HIGH - classic_control._LOW) / (classic_control._GRID - 1)
-    states = classic_control._LOW + np.array([[3.25, 7.5], [0.0, 0.0], [120.0, 10.0]]) * cell
-    np.testing.assert_allclose(classic_control._steps_left(2.0 * i + 3.0 * j, states), [29.0, 0.0, 0.0], atol=1e-9)
+    i, j = np.meshgrid(np.arange(experts._GRID), np.arange(experts._GRID), indexing="ij")
+    cell = (experts._HIGH - experts._LOW) / (experts._GRID - 1)
+    states = experts._LOW + np.array([[3.25, 7.5], [0.0, 0.0], [120.0, 10.0]]) * cell
+    np.testing.assert_allclose(experts._steps_left(2.0 * i + 3.0 * j, states), [29.0, 0.0, 0.0], atol=1e-9)

@@ -38,8 +38,14 @@ def test_scripted_expert(workplace: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "mean return 0.78" in capsys.readouterr().out
 
 
+def test_classic_control_needs_no_training(workplace: Path) -> None:
+    assert expert("--env", "CartPole-v1", "--n-steps", 1000) == 0
+    manifest = json.loads((workplace / "expert_data" / "CartPole-v1-0.75.json").read_text())
+    assert manifest["kind"] == "policy" and manifest["mean_return"] > 300, "a quarter of its actions are random"
+
+
 def test_variants_differ_in_actions_only(workplace: Path) -> None:
-    for name in ("Maze2D", "Maze2DKing", "Maze2DSkew"):
+    for name in ("Maze2D", "Maze2DKing", "Maze2DRooms"):
         assert expert("--env", f"sb3_diiqn/{name}-v0", "--quality", 1, "--n-steps", 100, "-o", name) == 0
     lengths = {
         name: np.diff(ExpertObservations.load(workplace / f"{name}.npz").offsets)[0] - 1 for name in ("Maze2D", "Maze2DKing")
