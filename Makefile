@@ -7,9 +7,13 @@ extras := extra,plots,contrib,ray,minari,huggingface,minatar,mazes,box2d,zoo,tes
 current_extras := $(extras),atari,grids,highway,docs,dev
 imitation_extras := $(extras),imitation
 demo_extras := plots
+other_extras := extra,plots,contrib,minatar,tests
 
-# The pins are those of Python 3.11 and newer.
+# The pins are those of Python 3.11 and newer; 3.10 has its own.
 current_pins := $(shell $(PYTHON) -c "import sys; print('current' if sys.version_info >= (3, 11) else 'python-3.10')")
+
+# Further versions of Python on this machine.
+others := $(foreach version,3.10 3.12 3.13,$(if $(shell python$(version) -c 'print(1)' 2>&1 | grep -x 1),$(version)))
 
 demo := .venv-demo/bin/python
 current := .venv/bin/python
@@ -21,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip does not compile what it installs; Python does that for the small part that is used, and keeps it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-imitation lint format type docs install install-imitation constraints clean
+.PHONY: help demo test test-fast test-imitation test-pythons lint format type docs install install-imitation constraints clean
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
@@ -38,6 +42,9 @@ test-fast: install  ## Run the tests that take at most a second or two each: a m
 
 test-imitation: install-imitation  ## Run all tests beside imitation 1.0.1, stable-baselines3 2.2 and gymnasium 0.29
 	$(imitation) $(pytest) $(ARGS)
+
+test-pythons: $(others:%=.venv-%/installed)  ## Run the quick tests with python3.10, 3.12 and 3.13, those that are there
+	@for version in $(others); do .venv-$$version/bin/python $(pytest) -m "not slow and not learning" $(ARGS) || exit 1; done
 
 lint: install  ## Check format and style
 	$(current) -m ruff format --check .
@@ -65,17 +72,21 @@ install-imitation: .venv-imitation/installed  ## Make the virtual environment .v
 .venv-imitation/installed: setup.cfg setup.py constraints/imitation.txt
 	$(call make_environment,.venv-imitation,imitation,$(imitation_extras))
 
+.venv-3.%/installed: setup.cfg setup.py constraints/current.txt constraints/python-3.10.txt
+	$(call make_environment,.venv-3.$*,$(if $(filter 10,$*),python-3.10,current),$(other_extras),python3.$*)
+
 define make_environment
 	@echo "Installing into $(1): some minutes, up to 2 GB, once"
-	@$(PYTHON) -m venv $(1)
+	@$(or $(4),$(PYTHON)) -m venv $(1)
 	@$(1)/bin/python -m pip install -qq --no-compile -c constraints/$(2).txt -e '.[$(3)]'
 	@touch $@
 endef
 
-constraints:  ## Resolve both lanes anew: constraints/*.in and setup.cfg -> constraints/*.txt
+constraints:  ## Resolve all lanes anew (python3.10 for its own): constraints/*.in and setup.cfg -> constraints/*.txt
 	$(PYTHON) constraints/resolve.py current '$(current_extras)' > current.tmp && mv current.tmp constraints/current.txt
 	$(PYTHON) constraints/resolve.py imitation '$(imitation_extras)' > imitation.tmp && mv imitation.tmp constraints/imitation.txt
+	python3.10 constraints/resolve.py python-3.10 '$(other_extras)' > 310.tmp && mv 310.tmp constraints/python-3.10.txt
 
 clean:  ## Remove the virtual environments and everything else that is made again
-	rm -rf .venv .venv-demo .venv-imitation build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-imitation .venv-3.* build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find sb3_diiqn benchmarks tests examples constraints -name __pycache__ -prune -exec rm -rf {} +
