@@ -24,7 +24,7 @@ from sb3_diiqn.expert.manifest import installed_versions, recorded_returns
 NEEDED = ("stable_baselines3", "gymnasium", "torch", "numpy", "scipy", "cloudpickle", "PyYAML", "filelock")
 OPTIONAL = (
     *("sb3_contrib", "rl_zoo3", "optuna", "tensorboard", "moviepy", "matplotlib", "ray", "imitation", "minari", "pyarrow"),
-    *("MinAtar", "ale_py", "minigrid", "gymnasium_robotics", "mujoco", "box2d", "highway_env"),
+    *("huggingface_hub", "MinAtar", "ale_py", "minigrid", "gymnasium_robotics", "mujoco", "box2d", "highway_env"),
 )
 #: The file of a saved model that has its settings, and what only those of this package have among them.
 SETTINGS, OWN_SETTINGS = "data", "_imitation_arguments"

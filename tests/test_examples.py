@@ -112,6 +112,17 @@ def test_own_callback(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_watching(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path_factory.mktemp("picture") / "watching.png"
+    output = output_of(EXAMPLES / "watching.py", "--timesteps", 1500, "--picture", picture, folder=tmp_path)
+    values = dict(re.findall(r"^expert/(\w+): (\d\S*) at step \d+$", output, re.MULTILINE))
+    assert values.keys() == {"guide_return", "compared_return", "own_return", "imitation_weight"}
+    assert 0 <= float(values["imitation_weight"]) <= 1
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
 def test_different_actions(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     picture = tmp_path_factory.mktemp("picture") / "bridges.png"
     output = output_of(EXAMPLES / "different_actions.py", "--timesteps", 300, "--picture", picture, folder=tmp_path)

@@ -31,6 +31,7 @@ LAYERS = [
     "datasets",
     "zoo",
     "info",
+    "hub",
     "__main__",
 ]
 

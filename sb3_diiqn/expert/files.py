@@ -10,6 +10,7 @@ from typing import Any
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 from sb3_diiqn.expert.builtin import builtin_path, is_builtin
 from sb3_diiqn.expert.hdf5 import read_hdf5
+from sb3_diiqn.expert.hub import RECORDINGS, download, is_hub
 from sb3_diiqn.expert.hugging_face import SEVERAL, STATE, read_hugging_face
 from sb3_diiqn.expert.minari_datasets import METADATA, read_minari_folder
 from sb3_diiqn.expert.resets import AcrossResets
@@ -60,6 +61,8 @@ def _existing(path: Any) -> Path:
         raise ExpertDataError(f"expert data is {in_words(path)}, which is not a path: expected the name of a file. {MAKERS}")
     if isinstance(path, str) and is_builtin(path):
         return builtin_path(path)
+    if isinstance(path, str) and is_hub(path):
+        return download(path, RECORDINGS)
     try:
         source = Path(path)
         source = source if source.exists() else npz_path(source)

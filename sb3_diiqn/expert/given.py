@@ -10,11 +10,12 @@ from typing import Any, TypeAlias
 from sb3_diiqn.exceptions import ExpertDataError
 from sb3_diiqn.expert.builtin import is_builtin
 from sb3_diiqn.expert.files import MAKERS, in_words
+from sb3_diiqn.expert.hub import is_hub
 from sb3_diiqn.expert.observations import ExpertObservations
 from sb3_diiqn.expert.storage import npz_path
 
 Recording: TypeAlias = ExpertObservations | str | os.PathLike[str]
-"""A recording, or the path of a file or folder that :meth:`ExpertObservations.load` reads, or ``"builtin:NAME"``."""
+"""A recording, or what :meth:`ExpertObservations.load` reads: a path, ``"builtin:NAME"``, or ``"hub:NAME"``."""
 ExpertData: TypeAlias = Recording | Sequence[Recording] | None
 
 
@@ -51,7 +52,7 @@ def index_path(data: Any, content_hash: str) -> Path | None:
     :param content_hash: of the recordings together
     """
     paths = paths_of(data)
-    if not paths or any(map(is_builtin, paths)):
+    if not paths or any(is_builtin(path) or is_hub(path) for path in paths):
         return None
     path = npz_path(paths[0])
     several = "" if len(paths) == 1 else f"-and-{len(paths) - 1}-more-{content_hash[:8]}"

@@ -165,6 +165,8 @@ class ExpertObservations:
         - the ``.hdf5`` of D4RL; without ``next_observations`` each episode lacks its last transition
         - the folder of a Minari dataset
         - one of the recordings that come with the package, as ``"builtin:cartpole"``, see :mod:`sb3_diiqn.datasets`
+        - one on the Hugging Face Hub, as ``"hub:user/repository"`` or ``"hub:user/repository/file.npz@revision"``, see
+          :mod:`sb3_diiqn.hub`
 
         Other arrays in them, such as actions, are not read. See docs/expert-data.md.
 

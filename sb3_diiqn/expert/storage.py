@@ -14,6 +14,7 @@ import numpy as np
 
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError
 from sb3_diiqn.expert.builtin import is_builtin
+from sb3_diiqn.expert.hub import is_hub
 from sb3_diiqn.expert.joining import split_at_starts
 from sb3_diiqn.expert.pairs import read_pairs
 from sb3_diiqn.expert.resets import AcrossResets, join_in_order
@@ -50,8 +51,8 @@ def npz_path(path: str | os.PathLike[str]) -> Path:
 
 
 def is_there(path: str | os.PathLike[str]) -> bool:
-    """Tell whether there is a file of that name, or of that name with ``.npz`` at its end, or in this package."""
-    return is_builtin(path) or Path(path).exists() or npz_path(path).exists()
+    """Tell whether there is a file of that name, or of that name with ``.npz`` at its end, or no file of the user's."""
+    return is_builtin(path) or is_hub(path) or Path(path).exists() or npz_path(path).exists()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from sb3_diiqn.common.wrappers import count_stacked_frames, find_stored_space, refuse_wrong_order
-from sb3_diiqn.exceptions import ExpertDataError, ExpertDataWarning, MissingExpertDataError
+from sb3_diiqn.exceptions import ExpertDataError, ExpertDataWarning, MissingDependencyError, MissingExpertDataError
 from sb3_diiqn.expert import ExpertObservations
 from sb3_diiqn.expert.given import ExpertData, load_expert, paths_of
 from sb3_diiqn.expert.storage import is_there
@@ -47,7 +47,7 @@ class ExpertMemory:
         try:
             expert = load_expert(data)
             adapted = self._adapted(expert, space, env)
-        except ExpertDataError as error:
+        except (ExpertDataError, MissingDependencyError) as error:
             # it is the saved model that names these files, and to predict it does not need them
             if not self._are_named_by_the_model(data):
                 raise

@@ -240,7 +240,11 @@ def _record(settings: dict[str, Any], path: Path, policy: Path | None) -> dict[s
     write_actions(path.with_name(f"{path.stem}-actions.npz"), recording.actions, data)
     data.save(path)
     described = describe_recording(data, recording.episode_returns)
-    return entry | described | {"versions": versions(), "file": path.name, "seed": settings["seed"]}
+    return (
+        entry
+        | described
+        | {"made_by": "sb3-diiqn expert", "versions": versions(), "file": path.name, "seed": settings["seed"]}
+    )
 
 
 def within_bounds(data: ExpertObservations, space: spaces.Space[Any]) -> ExpertObservations:
