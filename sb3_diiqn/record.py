@@ -238,6 +238,8 @@ def _check_environment(env: Any) -> None:
 def make_environment(env_id: str, **kwargs: Any) -> Environment:
     """``gymnasium.make``, with the ids of MinAtar and of this package registered when they are asked for.
 
+    The module of an id as ``"module:Name-v0"`` is also looked for in the current folder.
+
     :raises ConfigurationError: the environment cannot be made
     :raises MissingDependencyError: MinAtar is not installed
     """
@@ -246,12 +248,16 @@ def make_environment(env_id: str, **kwargs: Any) -> Environment:
         importlib.import_module("sb3_diiqn.envs.minatar").register_minatar()
     if env_id.startswith("sb3_diiqn/"):
         importlib.import_module("sb3_diiqn.envs")
+    elif ":" in env_id:
+        import_module(env_id.partition(":")[0])
     try:
         return gym.make(env_id, **kwargs)
     except DIIQNError:
         raise
     except Exception as error:  # whatever an environment's constructor raises
-        raise ConfigurationError(f"The environment '{env_id}' cannot be made: {error}") from error
+        unknown = isinstance(error, gym.error.UnregisteredEnv)
+        hint = f". If a module of yours registers it, name that as well: 'module:{env_id}'" if unknown else ""
+        raise ConfigurationError(f"The environment '{env_id}' cannot be made: {error}{hint}") from error
 
 
 class _Parser(argparse.ArgumentParser):

@@ -65,6 +65,18 @@ def test_version_as_a_module_and_as_a_script() -> None:
     assert "sb3-diiqn = sb3_diiqn.__main__:main\n" in settings
 
 
+def test_who_reads_may_stop_reading() -> None:
+    """As ``sb3-diiqn info | head -1`` does."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sb3_diiqn", "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    error = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(timeout=120) == 141 and "Traceback" not in error and "BrokenPipe" not in error
+
+
 @pytest.mark.parametrize("name", ["record_video", "record-video"])
 def test_underscores_are_understood(name: str) -> None:
     seen: list[list[str]] = []

@@ -324,12 +324,13 @@ def test_actions_are_kept_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_as_a_module_with_a_policy_in_the_current_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("env", ["Mine-v0 --import my_envs", "my_envs:Mine-v0"])
+def test_as_a_module_with_a_policy_in_the_current_folder(tmp_path: Path, env: str) -> None:
     (tmp_path / "my_policy.py").write_text("def right(observation):\n    return 1\n")
     (tmp_path / "my_envs.py").write_text(
         "import gymnasium\ngymnasium.register('Mine-v0', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=4)\n"
     )
-    command = "-m sb3_diiqn.record --env Mine-v0 --import my_envs --policy my_policy:right -o data --n-steps 10 --seed 1"
+    command = f"-m sb3_diiqn.record --env {env} --policy my_policy:right -o data --n-steps 10 --seed 1"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     arguments = [sys.executable, *command.split()]
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

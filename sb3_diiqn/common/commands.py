@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -32,18 +33,25 @@ def run(commands: Mapping[str, Command], description: str, arguments: Sequence[s
     :param commands: by name; an underscore in place of a hyphen is understood
     :param description: what they have in common
     :param arguments: command line without the program's name; default: this process's
-    :return: exit code: that of the command; 2 if what was asked for cannot be done, 130 after Ctrl-C
+    :return: exit code: that of the command; 2 if what was asked for cannot be done, 130 after Ctrl-C, 141 where nobody
+        reads its output any more
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = _chosen(commands, description, given[:1])
     try:
-        return command.function(given[1:]) or 0
+        code = command.function(given[1:]) or 0
+        sys.stdout.flush()
+        return code
     except DIIQNError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # who reads has seen enough; Python would complain once more when it closes its output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _chosen(commands: Mapping[str, Command], description: str, first: list[str]) -> Command:

@@ -64,17 +64,35 @@ def _enjoy(arguments: list[str]) -> None:
 
 
 def _record_video(arguments: list[str]) -> None:
+    from sb3_diiqn.expert.policies import import_module  # noqa: PLC0415
     from sb3_diiqn.zoo import register  # noqa: F401, PLC0415
 
+    # rl-zoo's other commands have this option
+    taken = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    taken.add_argument("--gym-packages", nargs="+", default=[])
+    own, others = taken.parse_known_args(arguments)
+    for package in own.gym_packages:
+        import_module(package)
     # rl-zoo has no function for it
-    _call(partial(runpy.run_module, "rl_zoo3.record_video", run_name="__main__"), "record-video", arguments)
+    _call(partial(runpy.run_module, "rl_zoo3.record_video", run_name="__main__"), "record-video", others)
 
 
 def _plot(arguments: list[str]) -> None:
     from sb3_diiqn.zoo import register  # noqa: F401, PLC0415, I001 - says what to install if rl-zoo is not there
     from rl_zoo3.plots import plot_train  # noqa: PLC0415
+    import matplotlib  # noqa: PLC0415
+    from matplotlib import pyplot  # noqa: PLC0415
 
-    _call(plot_train, "plot", arguments)
+    taken = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    taken.add_argument("-o", "--output")
+    own, others = taken.parse_known_args(arguments)
+    if "-h" in arguments or "--help" in arguments:
+        print("Beside rl-zoo's options: -o FILE writes the picture (default without a screen: plot.png).\n")
+    has_screen = matplotlib.get_backend().lower() != "agg"
+    _call(plot_train, "plot", others)
+    if own.output or not has_screen:
+        pyplot.savefig(own.output or "plot.png")
+        print(f"Saved to {own.output or 'plot.png'}")
 
 
 def _expert(arguments: list[str]) -> None:

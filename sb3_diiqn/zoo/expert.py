@@ -26,7 +26,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert.manifest import describe_recording, read_json, settings_hash, versions, write_json
-from sb3_diiqn.expert.policies import load_function
+from sb3_diiqn.expert.policies import import_module, load_function
 from sb3_diiqn.expert.storage import replacing
 from sb3_diiqn.expert.training import CheckpointCallback, GreedyEvaluation, Target, train_expert
 from sb3_diiqn.record import make_environment, record_expert, write_actions
@@ -280,7 +280,8 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = argparse.ArgumentParser(prog="sb3-diiqn expert", description="Make expert data: observations, no actions.")
     add = parser.add_argument
-    add("--env", required=True, metavar="ID", help="environment of the expert")
+    add("--env", required=True, metavar="ID", help="environment of the expert; 'module:ID' imports what registers it")
+    add("--gym-packages", nargs="+", default=[], metavar="MODULE", help="modules that register environments")
     add("--quality", type=float, metavar="Q", help="fraction of the DQN's final return; of a scripted expert's actions")
     add("--n-steps", type=int, metavar="N", help="transitions to record")
     add("--epsilon", type=float, metavar="E", help="fraction of random actions while recording")
@@ -290,10 +291,13 @@ def main(arguments: Sequence[str]) -> None:
     add("--folder", type=Path, default=Path(EXPERT_FOLDER), help="where the file goes (default: %(default)s)")
     add("-o", "--output", type=Path, metavar="NPZ", help="the file (default: named after environment and quality)")
     options = parser.parse_args(arguments)
-    configured = configured_expert(options.env)
+    module, _, env_id = options.env.rpartition(":")
+    for name in [*options.gym_packages, *([module] if module else [])]:
+        import_module(name)
+    configured = configured_expert(env_id)
     given = {name: getattr(options, name) for name in DEFAULTS}
     request = Request(
-        options.env,
+        env_id,
         **{name: configured[name] if value is None else value for name, value in given.items()},
         seed=options.seed,
         n_timesteps=options.n_timesteps,

@@ -28,6 +28,8 @@ def export_dqn(model_path: Path, output: Path, overwrite: bool = False) -> OffPo
     :return: the model
     :raises ConfigurationError: if the file exists, or the other is no model of this package
     """
+    if not (model_path.is_file() or model_path.with_name(f"{model_path.name}.zip").is_file()):
+        raise ConfigurationError(f"'{model_path}' cannot be loaded: there is no such file")
     target = output if output.suffix == ".zip" else output.with_name(output.name + ".zip")
     if target.exists() and not overwrite:
         raise ConfigurationError(f"{target} exists: name another file, or replace it: --overwrite")

@@ -49,9 +49,12 @@ def test_train_continue_enjoy_record_plot(
 
     (workplace / "expert_data").rename(workplace / "elsewhere")  # playing needs no expert data
     enjoy = start_zoo("enjoy", *common[:4], "-f", "logs", "-n", 450, "--no-render", "--load-best")
-    record_video = start_zoo("record-video", *common[:4], "-f", "logs", "-n", 20, "-o", "videos")
+    record_video = start_zoo(
+        "record-video", *common[:4], "--gym-packages", "sb3_diiqn.envs", "-f", "logs", "-n", 20, "-o", "videos"
+    )
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
-    assert main(["plot", "-a", "diiqn", "-e", "sb3_diiqn-Maze2D-v0", "-f", "logs", "-w", "1"]) == 0
+    assert main(["plot", "-a", "diiqn", "-e", "sb3_diiqn-Maze2D-v0", "-f", "logs", "-w", "1", "-o", "returns.png"]) == 0
+    assert (workplace / "returns.png").stat().st_size > 1000
     output = enjoy()
     assert "Mean reward: -1.00" in output or "Mean reward: 0." in output
     record_video()

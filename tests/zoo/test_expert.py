@@ -44,6 +44,21 @@ def test_classic_control_needs_no_training(workplace: Path) -> None:
     assert manifest["kind"] == "policy" and manifest["mean_return"] > 300, "a quarter of its actions are random"
 
 
+def test_an_environment_of_ones_own(workplace: Path) -> None:
+    registration = (
+        "import gymnasium\ngymnasium.register('{}', 'gymnasium.envs.classic_control:CartPoleEnv', max_episode_steps=9)\n"
+    )
+    (workplace / "mine.py").write_text(registration.format("MyCart-v0"))
+    (workplace / "other.py").write_text(registration.format("OtherCart-v0"))
+    settings = "{policy: MlpPolicy, n_timesteps: 10, learning_starts: 1, policy_kwargs: {net_arch: [4]}}"
+    (workplace / "own.yml").write_text(f"MyCart-v0: {settings}\nOtherCart-v0: {settings}\n")
+    common = ("--conf-file", "own.yml", "--n-steps", 20, "--quality", 1)
+    assert expert("--env", "mine:MyCart-v0", *common) == 0
+    assert expert("--env", "OtherCart-v0", *common, "--gym-packages", "other") == 0
+    for name in ("MyCart", "OtherCart"):
+        assert len(ExpertObservations.load(workplace / "expert_data" / f"{name}-v0-1.npz")) == 20
+
+
 def test_variants_differ_in_actions_only(workplace: Path) -> None:
     for name in ("Maze2D", "Maze2DKing", "Maze2DRooms"):
         assert expert("--env", f"sb3_diiqn/{name}-v0", "--quality", 1, "--n-steps", 100, "-o", name) == 0
