@@ -25,8 +25,9 @@ class ExperimentManager(exp_manager.ExperimentManager):
     """
     Trains and tunes as rl-zoo does. Takes its arguments.
 
-    Missing expert data are noticed before anything is made, and the message names the command that makes them. A study reads
-    them once, and ends with the message if they do not fit; rl-zoo would count that as a pruned trial.
+    ``env_kwargs`` of a configuration hold for evaluations, too. Missing expert data are noticed before anything is made, and
+    the message names the command that makes them. A study reads them once, and ends with the message if they do not fit;
+    rl-zoo would count that as a pruned trial.
 
     :param trial_id: number of the study's trial whose hyperparameters to train with, from 0 on
     """
@@ -45,6 +46,10 @@ class ExperimentManager(exp_manager.ExperimentManager):
         if self.trial_to_retrain is not None:
             self.custom_hyperparams = self._hyperparameters_of_trial() | (self.custom_hyperparams or {})
         hyperparams, saved = super().read_hyperparameters()
+        # older versions do not know this key, and newer ones evaluate without it
+        configured = hyperparams.pop("env_kwargs", {})
+        self.env_kwargs = self.env_kwargs or configured
+        self.eval_env_kwargs = self.eval_env_kwargs or self.env_kwargs
         path = hyperparams.get("expert_data")
         if isinstance(path, str) and not is_there(path):
             raise MissingExpertDataError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sb3_diiqn import ExpertObservations
@@ -45,7 +46,10 @@ def test_train_continue_enjoy_record_plot(
 
     output = start_python("-m", "sb3_diiqn.zoo", "train", *common, "-n", 200, "-i", first / "sb3_diiqn-Maze2D-v0.zip")()
     assert "Loading pretrained agent" in output and "Loading replay buffer" in output
-    assert (first.with_name("sb3_diiqn-Maze2D-v0_2") / "sb3_diiqn-Maze2D-v0.zip").exists()
+    second = first.with_name("sb3_diiqn-Maze2D-v0_2")
+    assert (second / "sb3_diiqn-Maze2D-v0.zip").exists()
+    with np.load(second / "evaluations.npz") as evaluations:
+        assert evaluations["ep_lengths"].max() <= 100, "the configuration's env_kwargs"
 
     (workplace / "expert_data").rename(workplace / "elsewhere")  # playing needs no expert data
     enjoy = start_zoo("enjoy", *common[:4], "-f", "logs", "-n", 450, "--no-render", "--load-best")
@@ -56,7 +60,8 @@ def test_train_continue_enjoy_record_plot(
     assert main(["plot", "-a", "diiqn", "-e", "sb3_diiqn-Maze2D-v0", "-f", "logs", "-w", "1", "-o", "returns.png"]) == 0
     assert (workplace / "returns.png").stat().st_size > 1000
     output = enjoy()
-    assert "Mean reward: -1.00" in output or "Mean reward: 0." in output
+    # older versions of rl-zoo play without the env_kwargs of a configuration, for 400 steps
+    assert any(f"Mean reward: {mean}" in output for mean in ("-1.00", "-4.00", "0."))
     record_video()
     (video,) = (workplace / "videos").glob("*.mp4")
     assert video.stat().st_size > 1000
