@@ -50,14 +50,24 @@ def write_headline(folder: ResultFolder, path: Path) -> Table:
     :param path: the PNG
     :return: the table
     """
-    suites = {suite.name: suite for suite in folder.suites({row.suite for row in TASKS})}
-    groups = {name: load_groups(suite, folder) for name, suite in suites.items()}
+    groups, compared = load_compared(folder, {row.suite for row in TASKS})
     pairs = {row.name: _pair(row, groups[row.suite]) for row in TASKS}
     with matplotlib.rc_context({**STYLE, "savefig.dpi": 200}):
         save(_figure({name: pairs[name] for name in FIGURE}), path)
-    compared = {name: compare(groups[name], suite, folder) for name, suite in suites.items()}
     rows = [[row.name, *map(scores, pairs[row.name]), cpu_time(pairs[row.name][1], compared[row.suite])] for row in TASKS]
     return Table(["", "DQN, greedy", "DIIQN or HADIIQN, greedy", "CPU time"], rows)
+
+
+def load_compared(folder: ResultFolder, names: set[str]) -> tuple[dict[str, list[Group]], dict[str, list[Comparison]]]:
+    """
+    Load the runs of suites, and what was measured of their CPU time, each by the suite's name.
+
+    :param folder: where the finished cells are
+    :param names: of the suites
+    """
+    suites = folder.suites(names)
+    groups = {suite.name: load_groups(suite, folder) for suite in suites}
+    return groups, {suite.name: compare(groups[suite.name], suite, folder) for suite in suites}
 
 
 def _pair(row: Row, groups: list[Group]) -> tuple[Group, Group]:

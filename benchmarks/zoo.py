@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from benchmarks.algorithms import BASELINE
-from benchmarks.analysis import Group, default_group, load_groups
-from benchmarks.equal_time import compare
-from benchmarks.headline import cpu_time, scores
+from benchmarks.analysis import Group, default_group
+from benchmarks.headline import cpu_time, load_compared, scores
 from benchmarks.report import NOTHING, number
 from benchmarks.storage import ResultFolder
 from benchmarks.tables import Table
@@ -47,9 +46,7 @@ def zoo_table(folder: ResultFolder) -> Table:
 
     :param folder: where the finished cells are
     """
-    suites = {suite.name: suite for suite in folder.suites({entry.suite for entry in ENTRIES})}
-    groups = {name: load_groups(suite, folder) for name, suite in suites.items()}
-    compared = {name: compare(groups[name], suite, folder) for name, suite in suites.items()}
+    groups, compared = load_compared(folder, {entry.suite for entry in ENTRIES})
     rows = []
     for entry in ENTRIES:
         base, group = (default_group(entry.environment, name, groups[entry.suite]) for name in (BASELINE, entry.algorithm))

@@ -34,15 +34,20 @@ def _train(arguments: list[str]) -> None:
 
 def _own_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Split the options into those that are looked at here, and the command line for rl-zoo."""
-    looked_at = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    looked_at = _beside_zoo()
     looked_at.add_argument("--algo", default="ppo")
     looked_at.add_argument("--env", default="CartPole-v1")
     looked_at.add_argument("-conf", "--conf-file")
-    taken = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    taken = _beside_zoo()
     taken.add_argument("--search-space", choices=["all", "own"], default="all")
     taken.add_argument("--trial-id", type=int)
     own, others = taken.parse_known_args(arguments)
     return looked_at.parse_known_args(others, own)[0], others
+
+
+def _beside_zoo() -> argparse.ArgumentParser:
+    """Make a parser that reads some options, and leaves all others, ``--help`` among them, to rl-zoo."""
+    return argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 
 
 def _default_configuration(options: argparse.Namespace) -> list[str]:
@@ -68,7 +73,7 @@ def _record_video(arguments: list[str]) -> None:
     from sb3_diiqn.zoo import register  # noqa: F401, PLC0415
 
     # rl-zoo's other commands have this option
-    taken = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    taken = _beside_zoo()
     taken.add_argument("--gym-packages", nargs="+", default=[])
     own, others = taken.parse_known_args(arguments)
     for package in own.gym_packages:
@@ -83,16 +88,17 @@ def _plot(arguments: list[str]) -> None:
     import matplotlib  # noqa: PLC0415
     from matplotlib import pyplot  # noqa: PLC0415
 
-    taken = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    taken = _beside_zoo()
     taken.add_argument("-o", "--output")
     own, others = taken.parse_known_args(arguments)
     if "-h" in arguments or "--help" in arguments:
         print("Beside rl-zoo's options: -o FILE writes the picture (default without a screen: plot.png).\n")
-    has_screen = matplotlib.get_backend().lower() != "agg"
+    without_screen = matplotlib.get_backend().lower() == "agg"
     _call(plot_train, "plot", others)
-    if own.output or not has_screen:
-        pyplot.savefig(own.output or "plot.png")
-        print(f"Saved to {own.output or 'plot.png'}")
+    output = own.output or ("plot.png" if without_screen else None)
+    if output is not None:
+        pyplot.savefig(output)
+        print(f"Saved to {output}")
 
 
 def _expert(arguments: list[str]) -> None:
