@@ -89,13 +89,14 @@ def test_unknown_names(load: object) -> None:
         datasets.describe("pong")
 
 
-def test_a_file_of_such_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("prefix", ["builtin", "hub"])
+def test_a_file_of_such_a_name(prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     try:
-        datasets.load("maze").save("./builtin:own.npz")
+        datasets.load("maze").save(f"./{prefix}:own.npz")
     except OSError:
         pytest.skip("this file system knows no colons")
-    assert len(ExpertObservations.load("./builtin:own.npz")) == 2000
+    assert len(ExpertObservations.load(f"./{prefix}:own.npz")) == 2000
 
 
 def test_info() -> None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import sb3_diiqn
-from sb3_diiqn import DIIQN, HADIIQN, ExpertObservations, datasets, hub
+from sb3_diiqn import DIIQN, HADIIQN, datasets, hub
 from sb3_diiqn.exceptions import ConfigurationError, ExpertDataError, MissingDependencyError, MissingExpertDataError
 from sb3_diiqn.expert.given import index_path, load_expert
 from sb3_diiqn.expert.storage import is_there
@@ -391,12 +391,3 @@ def test_without_the_package(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_package_is_imported_only_if_it_is_used() -> None:
     code = "import sys, sb3_diiqn.hub; from sb3_diiqn.expert.given import load_expert; load_expert('builtin:maze'); "
     subprocess.run([sys.executable, "-c", f"{code}assert 'huggingface_hub' not in sys.modules"], check=True)
-
-
-def test_a_file_of_such_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    try:
-        datasets.load("maze").save("./hub:own.npz")
-    except OSError:
-        pytest.skip("this file system knows no colons")
-    assert len(ExpertObservations.load("./hub:own.npz")) == 2000
