@@ -32,6 +32,7 @@ from sb3_diiqn.expert.policies import (
     Policy,
     find_vec_normalize,
     import_module,
+    import_registering,
     load_function,
     load_model,
     load_vec_normalize,
@@ -243,13 +244,12 @@ def make_environment(env_id: str, **kwargs: Any) -> Environment:
     :raises ConfigurationError: the environment cannot be made
     :raises MissingDependencyError: MinAtar is not installed
     """
+    env_id = import_registering(env_id)
     # each registers its ids, and MinAtar needs an extra: only for those who ask for them
     if env_id.startswith("MinAtar/"):
         importlib.import_module("sb3_diiqn.envs.minatar").register_minatar()
     if env_id.startswith("sb3_diiqn/"):
         importlib.import_module("sb3_diiqn.envs")
-    elif ":" in env_id:
-        import_module(env_id.partition(":")[0])
     try:
         return gym.make(env_id, **kwargs)
     except DIIQNError:

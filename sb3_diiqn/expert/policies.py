@@ -216,3 +216,14 @@ def import_module(module_name: str) -> Any:
         return importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigurationError(f"The module '{module_name}' cannot be imported: {error}") from error
+
+
+def import_registering(env_id: str) -> str:
+    """Import the module of an id as ``"module:Name-v0"``, and return the id without it.
+
+    :raises ConfigurationError: it cannot be imported
+    """
+    module_name, _, name = env_id.rpartition(":")
+    if module_name:
+        import_module(module_name)
+    return name

@@ -26,7 +26,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from sb3_diiqn import ExpertObservations
 from sb3_diiqn.exceptions import ConfigurationError
 from sb3_diiqn.expert.manifest import describe_recording, read_json, settings_hash, versions, write_json
-from sb3_diiqn.expert.policies import import_module, load_function
+from sb3_diiqn.expert.policies import import_module, import_registering, load_function
 from sb3_diiqn.expert.storage import replacing
 from sb3_diiqn.expert.training import CheckpointCallback, GreedyEvaluation, Target, train_expert
 from sb3_diiqn.record import make_environment, record_expert, write_actions
@@ -291,9 +291,9 @@ def main(arguments: Sequence[str]) -> None:
     add("--folder", type=Path, default=Path(EXPERT_FOLDER), help="where the file goes (default: %(default)s)")
     add("-o", "--output", type=Path, metavar="NPZ", help="the file (default: named after environment and quality)")
     options = parser.parse_args(arguments)
-    module, _, env_id = options.env.rpartition(":")
-    for name in [*options.gym_packages, *([module] if module else [])]:
+    for name in options.gym_packages:
         import_module(name)
+    env_id = import_registering(options.env)
     configured = configured_expert(env_id)
     given = {name: getattr(options, name) for name in DEFAULTS}
     request = Request(
