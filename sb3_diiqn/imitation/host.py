@@ -32,7 +32,7 @@ from sb3_diiqn.imitation.callbacks import with_confidence_callback
 from sb3_diiqn.imitation.config import WHERE_STATES_REPEAT, WHERE_STATES_VARY, Habits, ImitationConfig, states_repeat
 from sb3_diiqn.imitation.learner import Learner, LearnerState
 from sb3_diiqn.imitation.persistence import ExpertMemory
-from sb3_diiqn.imitation.setup import make_expert_buffer, refuse_impossible_combinations
+from sb3_diiqn.imitation.setup import make_expert_buffer, refuse_impossible_combinations, warn_of_unused
 from sb3_diiqn.imitation.statistics import in_use
 from sb3_diiqn.inference import ExpertKnowledge
 from sb3_diiqn.inference.settings import Seed
@@ -120,6 +120,8 @@ class ImplicitImitation(PreparedLearning):
             # what was known of the guide was of another expert
             self._learner_state = LearnerState(largest_reward=self._learner_state.largest_reward)
         if self._expert is None:
+            if known is None:
+                warn_of_unused(self, self._imitation_arguments)
             super()._setup_model()
             return
         habits = self.where_states_repeat if states_repeat(self._expert) else self.where_states_vary

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 from gymnasium import spaces
@@ -39,6 +42,21 @@ def refuse_impossible_combinations(model: Any, config: ImitationConfig, expert: 
     networks = config.inference == "inverse_dynamics" or config.expert_rewards == "inferred"
     alone = model.batch_size == 1 and networks
     require(not alone, "batch_size", model.batch_size, "at least 2 with networks that infer, which normalise batches")
+
+
+def warn_of_unused(model: Any, names: Iterable[str]) -> None:
+    """
+    Warn of arguments that were given and do nothing without expert data.
+
+    :param model: the model that is set up
+    :param names: of its own arguments
+    """
+    constructors = (vars(each).get("__init__") for each in reversed(type(model).__mro__))
+    signatures = [inspect.signature(constructor) for constructor in constructors if constructor is not None]
+    defaults = {name: parameter.default for signature in signatures for name, parameter in signature.parameters.items()}
+    given = [name for name in names if getattr(model, name) != defaults[name]]
+    if given:
+        warnings.warn(f"without expert_data, {', '.join(given)} does nothing: the agent learns as DQN", stacklevel=2)
 
 
 def make_expert_buffer(model: Any, knowledge: ExpertKnowledge, expert_rewards: ExpertRewards) -> ReplayBuffer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from sb3_diiqn import DIIQN, PAPER, ExpertObservations
+from sb3_diiqn import DIIQN, HADIIQN, PAPER, QRDIIQN, ExpertObservations
 from sb3_diiqn.common.compatibility import NStepReplayBuffer
 from tests.helpers import TINY, LineEnv, global_random_state, right_walks
 
@@ -95,6 +96,25 @@ def test_without_expert_data_it_is_dqn_to_the_bit(name: str) -> None:
     np.testing.assert_array_equal(
         diiqn.predict(observation, deterministic=True)[0], dqn.predict(observation, deterministic=True)[0]
     )
+
+
+@pytest.mark.parametrize("algorithm", [DIIQN, HADIIQN, QRDIIQN])
+def test_arguments_that_do_nothing_without_expert_data_are_named_once(algorithm: type[DIIQN]) -> None:
+    with pytest.warns(UserWarning) as warned:
+        algorithm("MlpPolicy", LineEnv(), guide="clone", margin=0.5, imitation_coef=1.0)
+
+    messages = [str(warning.message) for warning in warned]
+    assert [message for message in messages if "expert_data" in message] == [
+        "without expert_data, guide, margin does nothing: the agent learns as DQN"
+    ]
+
+
+def test_a_loaded_model_without_its_expert_data_does_not_name_its_arguments(tmp_path: Path) -> None:
+    DIIQN("MlpPolicy", LineEnv(), expert_data=right_walks(), guide="clone").save(tmp_path / "model")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        DIIQN.load(tmp_path / "model")
+    assert not [warning for warning in warned if "does nothing" in str(warning.message)]
 
 
 def test_defaults_are_those_of_dqn() -> None:
