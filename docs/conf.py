@@ -84,8 +84,6 @@ def _read(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = _as_markdown(source[0], f"{name}.ipynb")
         return
     source[0] = LINK_OUTWARDS.sub(_without_links_outwards, source[0])
-    if page == "notebook":  # of old names, which nobody should find when looking for those of today
-        source[0] = f"---\nnosearch: true\n---\n{source[0]}"
 
 
 #: ``(n, *observation)`` in a docstring, whose star reStructuredText would take for emphasis.

@@ -21,8 +21,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
-# those of the notebook are of their time
-KEPT = [page for page in PAGES if page.name != "notebook.md"]
 
 
 def shorter(code: str) -> str:
@@ -87,7 +85,7 @@ def test_the_table_is_that_of_the_committed_results(tmp_path: Path) -> None:
     assert table.markdown() in README
 
 
-@pytest.mark.parametrize("page", KEPT, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target, heading in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" in target:
