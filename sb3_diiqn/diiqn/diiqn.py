@@ -156,7 +156,8 @@ class DIIQN(ImplicitImitation, DQN):
 
         :return: the model, on the same device; this one stays as it is
         """
-        return as_host(self, DQN)
+        with self._averaging():
+            return as_host(self, DQN)
 
     def td_losses(self, batch: Batch) -> TDOutput:
         """

@@ -36,6 +36,8 @@ class QRDIIQN(ImplicitImitation, QRDQN):
     :raises ExpertDataError: if the expert data is damaged or does not fit the environment
     """
 
+    value_network = "quantile_net"
+
     def __init__(
         self,
         policy: str | type[QRDQNPolicy],
@@ -78,7 +80,8 @@ class QRDIIQN(ImplicitImitation, QRDQN):
 
         :return: the model, on the same device; this one stays as it is
         """
-        return as_host(self, QRDQN)
+        with self._averaging():
+            return as_host(self, QRDQN)
 
     def td_losses(self, batch: Batch) -> TDOutput:
         """

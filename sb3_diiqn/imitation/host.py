@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pathlib
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from stable_baselines3.common.preprocessing import get_obs_shape
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import MaybeCallback
 
+from sb3_diiqn.common.averaged_network import AveragedNetwork
 from sb3_diiqn.common.batch import Batch, TDOutput
 from sb3_diiqn.common.compatibility import is_of_the_hosts, with_fused_optimizer
 from sb3_diiqn.common.finite import require_finite
@@ -39,6 +41,7 @@ from sb3_diiqn.inference.settings import Seed
 
 #: Prefix of the auxiliary networks' names among a model's parameters.
 PREFIX = "imitation."
+AVERAGED_NETWORK = f"{PREFIX}averaged_network"
 
 
 class ImplicitImitation(PreparedLearning):
@@ -49,6 +52,8 @@ class ImplicitImitation(PreparedLearning):
     :meth:`_setup_model`. Without expert data nothing of the host's behaviour changes.
     """
 
+    #: the policy's attribute that is the Q-network
+    value_network = "q_net"
     #: follows matching expert transitions
     matching_guide: type[MatchingGuide] = MatchingGuide
     #: what depends on the expert data
@@ -75,6 +80,7 @@ class ImplicitImitation(PreparedLearning):
         for name, value in arguments.items():
             setattr(self, name, value)
         self.learner = None
+        self._averaged: AveragedNetwork | None = None
         # saved with the model
         self._expert_memory = ExpertMemory()
         self._learner_state = LearnerState()
@@ -137,6 +143,8 @@ class ImplicitImitation(PreparedLearning):
         super()._setup_model()
         vars(self).update(users)
         self.learner = Learner(self, knowledge, config, habits, self.matching_guide, self._learner_state)
+        if not self.learner.is_as_published:
+            self._averaged = AveragedNetwork(self.policy, self.value_network)
 
     def _make_knowledge(self, config: ImitationConfig, expert: ExpertObservations) -> ExpertKnowledge:
         cache = index_path(self.expert_data, expert.content_hash)
@@ -191,9 +199,34 @@ class ImplicitImitation(PreparedLearning):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         losses = [self.learner.update(batch_size, self._current_progress_remaining) for _ in range(gradient_steps)]
+        if self._averaged is not None:
+            self._averaged.note_updates(gradient_steps)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/loss", np.mean(losses))
+
+    def predict(
+        self,
+        observation: np.ndarray | dict[str, np.ndarray],
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """
+        Choose actions as the host does, by the mean of the Q-network over its latest updates.
+
+        With the published method alone, or without expert data, it is the Q-network itself, as it is while collecting.
+
+        :param observation: see Stable-Baselines3
+        :param state: see Stable-Baselines3
+        :param episode_start: see Stable-Baselines3
+        :param deterministic: see Stable-Baselines3
+        """
+        with self._averaging():
+            return super().predict(observation, state, episode_start, deterministic)
+
+    def _averaging(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._averaged is None else self._averaged.in_use()
 
     def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
         if self.learner is None:
@@ -255,13 +288,20 @@ class ImplicitImitation(PreparedLearning):
     def _greedy_actions(self) -> np.ndarray:
         """Choose as the host does, but do not walk through all modules to turn training off, unless somebody chooses anew."""
         last: Any = self._last_obs
-        if not (is_of_the_hosts(type(self).predict) and is_of_the_hosts(type(self.policy).predict)):
-            return np.asarray(self.predict(last, deterministic=True)[0]).reshape(-1)
+        if type(self).predict is not ImplicitImitation.predict or not is_of_the_hosts(type(self.policy).predict):
+            return self._predict_unaveraged(last)
         if self.policy.training:
             self.policy.set_training_mode(False)
         with th.no_grad():
             observations, _ = self.policy.obs_to_tensor(last)
             return np.asarray(self.policy._predict(observations, deterministic=False).cpu().numpy()).reshape(-1)
+
+    def _predict_unaveraged(self, observations: Any) -> np.ndarray:
+        averaged, self._averaged = self._averaged, None
+        try:
+            return np.asarray(self.predict(observations, deterministic=True)[0]).reshape(-1)
+        finally:
+            self._averaged = averaged
 
     def _random_actions(self, n_envs: int) -> np.ndarray:
         return np.array([self.action_space.sample() for _ in range(n_envs)])
@@ -324,7 +364,7 @@ class ImplicitImitation(PreparedLearning):
     # --- saving and loading -----------------------------------------------------------------------------------------
 
     def _excluded_save_params(self) -> list[str]:
-        excluded = [*super()._excluded_save_params(), "_expert", "learner", "_drawn_seed", "_kept_parameters"]
+        excluded = [*super()._excluded_save_params(), "_expert", "learner", "_averaged", "_drawn_seed", "_kept_parameters"]
         return excluded if paths_of(self.expert_data) else [*excluded, "expert_data"]
 
     def get_parameters(self) -> dict[str, dict[str, Any]]:
@@ -334,6 +374,8 @@ class ImplicitImitation(PreparedLearning):
     def _auxiliary_parameters(self) -> dict[str, dict[str, Any]]:
         networks = {} if self.learner is None else self.learner.networks
         states = {f"{PREFIX}{name}": network.state_dict() for name, network in networks.items()}
+        if self._averaged is not None:
+            states[AVERAGED_NETWORK] = self._averaged.state_dict()
         return states | {f"{PREFIX}{name}.optimizer": network.optimizer.state_dict() for name, network in networks.items()}
 
     def set_parameters(
@@ -351,6 +393,12 @@ class ImplicitImitation(PreparedLearning):
             _, given, _ = load_from_zip_file(given, device=device, load_data=False)
         auxiliary = {name: state for name, state in given.items() if name.startswith(PREFIX)}
         super().set_parameters({name: given[name] for name in given if name not in auxiliary}, exact_match, device)
+        averaged = auxiliary.pop(AVERAGED_NETWORK, None)
+        if averaged is not None and self.learner is None:
+            # a loaded model without its expert data still predicts
+            self._averaged = AveragedNetwork(self.policy, self.value_network)
+        if self._averaged is not None:
+            self._averaged.load(averaged)
         if self.learner is None:
             self._kept_parameters = {**self._kept_parameters, **auxiliary}
             return

@@ -219,6 +219,11 @@ class Learner:
             expert.observations, expert.actions, expert.next_observations, expert.dones, expert.rewards, discounts
         )
 
+    @property
+    def is_as_published(self) -> bool:
+        """Whether nothing is added to the method of the paper."""
+        return self.exploration is None and len(self.losses) == 1
+
     # --- what is known ----------------------------------------------------------------------------------------------
 
     @property
@@ -313,8 +318,7 @@ class Learner:
 
     def _asks_for_intentions(self) -> bool:
         """Where states repeat, tables tell them; the published method alone stays as it was published."""
-        is_more_than_published = self.exploration is not None or len(self.losses) > 1
-        return self.habits.intentions and self.inference.knows_only_tables and is_more_than_published
+        return self.habits.intentions and self.inference.knows_only_tables and not self.is_as_published
 
     def _make_inference(self, context: Context) -> ActionInference:
         chosen = self.config.inference

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,13 @@ def exported(model: Any) -> Any:
     return model.to_qrdqn() if hasattr(model, "to_qrdqn") else model.to_dqn()
 
 
-def network_of(model: Any) -> Any:
-    return getattr(model, "quantile_net", None) or model.q_net
-
-
 def values_of(model: Any) -> th.Tensor:
+    """Those that the model predicts with."""
     model.policy.set_training_mode(False)
-    with th.no_grad():
-        return network_of(model)(model.policy.obs_to_tensor(OBSERVATIONS)[0])  # type: ignore[no-any-return]
+    averaging = model._averaging() if hasattr(model, "_averaging") else nullcontext()
+    with th.no_grad(), averaging:
+        network = getattr(model.policy, "quantile_net", None) or model.policy.q_net
+        return network(model.policy.obs_to_tensor(OBSERVATIONS)[0])  # type: ignore[no-any-return]
 
 
 MAKERS: dict[str, Any] = {"DIIQN": lambda: make(right_walks()), "HADIIQN": make_hadiiqn, "QRDIIQN": make_qrdiiqn}
