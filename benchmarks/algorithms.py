@@ -53,6 +53,7 @@ class Algorithm:
 
 ALGORITHMS: dict[str, Algorithm] = {
     BASELINE: Algorithm("stable_baselines3:DQN", uses_expert=False, plays_alone=True),
+    "dqn-averaged": Algorithm("benchmarks.averaged_dqn:AveragedDQN", uses_expert=False, plays_alone=True),
     # as in Python: the classes with their defaults, and the published methods
     "diiqn": Algorithm("sb3_diiqn:DIIQN", uses_expert=True),
     "diiqn-paper": Algorithm("sb3_diiqn:DIIQN", uses_expert=True, defaults=PAPER),
