@@ -3,18 +3,19 @@
 An agent has a recording of what an expert saw, without actions and rewards. It learns from that beside its own experience.
 - dqn: the recording is not used.
 - paper: the published method, Chrysomallis & Chalkiadakis, arXiv 2511.03616. Equations (1) to (5).
-- default: what sb3_diiqn does where states vary. Equations (6) to (12).
+- default: what sb3_diiqn does where states vary. Equations (6) to (13).
 
     python examples/diiqn_single_file.py                              # CartPole, about a minute
     python examples/diiqn_single_file.py --method paper --task maze
     python examples/diiqn_single_file.py --recording mine.npz         # "observations", and "offsets" of trajectories
 
-Left out: images, dictionaries, parallel environments, rewards of many different amounts, saving, and HADIIQN. The package's
-guide also follows matching transitions. Where states repeat, as in the maze, that alone leads, and learns much faster.
+Left out: images, dictionaries, parallel environments, rewards of many different amounts, saving, HADIIQN, and the guide that
+follows matching transitions. Where states repeat, as in the maze, that one alone leads, and learns much faster.
 """
 
 import argparse
 from collections import deque, namedtuple
+from collections.abc import Callable
 from copy import deepcopy
 from math import erf, sqrt
 from pathlib import Path
@@ -208,7 +209,7 @@ class Agent:
         self.method, self.gamma, self.rng = method, task.gamma, np.random.default_rng(seed)
         n, self.n_actions = int(np.prod(env.observation_space.shape)), int(env.action_space.n)
         self.q = nn.Sequential(nn.Linear(n, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, self.n_actions))
-        self.target = deepcopy(self.q)
+        self.target, self.mean = deepcopy(self.q), deepcopy(self.q)
         self.optimizer = th.optim.Adam(self.q.parameters(), lr=LEARNING_RATE)
         (s, next_s), (r, terminal) = np.zeros((2, task.steps, n), np.float32), np.zeros((2, task.steps), np.float32)
         self.replay, self.match = (s, np.zeros(task.steps, np.int64), r, next_s, terminal), np.full(task.steps, -1)
@@ -218,17 +219,13 @@ class Agent:
         self.dynamics, self.reward_model = InverseDynamics(n, self.n_actions, has_units), RewardModel(n, has_units)
         self.clone = Network(n, self.n_actions, has_units)
 
-    @th.no_grad()
-    def greedy(self, s: np.ndarray) -> int:
-        return int(self.q(th.as_tensor(s)).argmax())
-
     def act(self, s: np.ndarray, epsilon: float, remaining: float, begins: bool) -> int:
         if self.method == "default":
             epsilon = self.guide.draw(epsilon, remaining, begins)
             if self.guide.leads:  # which is nearly by chance as long as the clone has learned nothing
                 probabilities = self.clone.ask(s[None]).softmax(dim=1)
                 return int((probabilities * estimate(probabilities)[0]).multinomial(1))
-        return int(self.rng.integers(self.n_actions)) if self.rng.random() < epsilon else self.greedy(s)
+        return int(self.rng.integers(self.n_actions) if self.rng.random() < epsilon else self.q(th.as_tensor(s)).argmax())
 
     def store(self, *transition: Any) -> None:
         for column, value in zip(self.replay, transition, strict=True):
@@ -256,6 +253,9 @@ class Agent:
             loss = loss + self.default_terms(self.replay[2][i], errors, remaining)
         minimize(loss, self.optimizer, largest_gradient=10)
         self.n_updates += 1
+        # (13) the greedy policy is that of the mean over about the latest tenth of the updates
+        for mean, latest in zip(self.mean.parameters(), self.q.parameters(), strict=True):
+            mean.data.lerp_(latest.data, min(1.0, 10 / self.n_updates) if self.method == "default" else 1.0)
         # ever more rarely, as there is less and less that is new to them
         if self.method == "default" and self.n_updates % int(np.clip(self.n_updates // 250, 4, 256)) == 0:
             self.train_networks()
@@ -302,12 +302,12 @@ class Agent:
         minimize(F.cross_entropy(self.clone(self.expert.s[e]), probabilities), self.clone.optimizer)
 
 
-def greedy_return(agent: Agent, task: Task, episodes: int, total: float = 0.0) -> float:
+def greedy_return(values: Callable[[th.Tensor], th.Tensor], task: Task, episodes: int, total: float = 0.0) -> float:
     env = gym.make(task.env_id, **task.env_kwargs)
     for episode in range(episodes):
         s, done = env.reset(seed=10_000 + episode)[0], False
         while not done:
-            s, r, terminated, truncated, _ = env.step(agent.greedy(np.asarray(s, np.float32).ravel()))
+            s, r, terminated, truncated, _ = env.step(int(values(th.as_tensor(np.asarray(s, np.float32).ravel())).argmax()))
             total, done = total + float(r), terminated or truncated
     return total / episodes
 
@@ -333,7 +333,7 @@ def train(task: Task, method: str, seed: int = 0, every: int = 2000, episodes: i
         if step % task.target_every == 0:
             agent.target.load_state_dict(agent.q.state_dict())
         if (step + 1) % every == 0:
-            greedy_returns.append(greedy_return(agent, task, episodes))
+            greedy_returns.append(greedy_return(agent.mean, task, episodes))
             numbers = "".join(f", {name} {value:.3f}" for name, value in agent.statistics.items())
             print(f"{method}, step {step + 1}: greedy return {greedy_returns[-1]:.2f}{numbers}", flush=True)
     return greedy_returns

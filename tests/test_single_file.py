@@ -41,7 +41,7 @@ def test_it_is_short_and_needs_little() -> None:
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"gymnasium", "numpy", "torch"}
-    for number in range(1, 13):
+    for number in range(1, 14):
         assert f"({number})" in text, "each equation has its number"
 
 
@@ -143,21 +143,6 @@ def test_stretches() -> None:
     assert np.mean(led) == pytest.approx(0.4, abs=0.05)
 
 
-class Greedy:
-    """
-    A model as the single file evaluates its agents.
-
-    :param model: of Stable-Baselines3
-    """
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def greedy(self, s: np.ndarray) -> int:
-        """What it does without exploring."""
-        return int(self.model.predict(s, deterministic=True)[0])
-
-
 class Evaluating(BaseCallback):
     """
     Evaluates as the single file does.
@@ -172,8 +157,12 @@ class Evaluating(BaseCallback):
 
     def _on_step(self) -> bool:
         if self.num_timesteps % self.every == 0:
-            self.returns.append(single.greedy_return(Greedy(self.model), single.TASKS["cartpole"], 5))
+            self.returns.append(single.greedy_return(self._preference, single.TASKS["cartpole"], 5))
         return True
+
+    def _preference(self, observation: th.Tensor) -> th.Tensor:
+        """One for the action that the model predicts."""
+        return th.eye(2)[int(self.model.predict(observation.numpy(), deterministic=True)[0])]
 
 
 def returns_of_package(seed: int, steps: int, every: int) -> list[float]:
