@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch as th
 from stable_baselines3.common.policies import BasePolicy
-from torch.optim.swa_utils import AveragedModel
 
 
 class AveragedNetwork:
@@ -31,7 +31,8 @@ class AveragedNetwork:
     def __init__(self, policy: BasePolicy, name: str) -> None:
         self.policy = policy
         self.name = name
-        self._model = self._restarted()
+        self._mean = self._copied()
+        self._n_taken = 0
         self._n_updates = 0
 
     def note_updates(self, n_updates: int) -> None:
@@ -42,8 +43,18 @@ class AveragedNetwork:
         """
         self._n_updates += n_updates
         if self._n_updates >= self.every:
-            self._model.update_parameters(getattr(self.policy, self.name))
             self._n_updates = 0
+            self._take()
+
+    @th.no_grad()
+    def _take(self) -> None:
+        self._n_taken += 1
+        latest: th.nn.Module = getattr(self.policy, self.name)
+        weight = min(1.0, 1.0 / (self.fraction * self._n_taken))
+        th._foreach_lerp_(list(self._mean.parameters()), list(latest.parameters()), weight)
+        # such as the statistics of a normalisation
+        for mine, theirs in zip(self._mean.buffers(), latest.buffers(), strict=True):
+            mine.copy_(theirs)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -52,7 +63,7 @@ class AveragedNetwork:
         if self.policy.training:
             self.policy.set_training_mode(False)
         network = getattr(self.policy, self.name)
-        setattr(self.policy, self.name, self._model.module)
+        setattr(self.policy, self.name, self._mean)
         try:
             yield
         finally:
@@ -60,7 +71,7 @@ class AveragedNetwork:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what :meth:`load` takes."""
-        return self._model.state_dict()
+        return {"network": self._mean.state_dict(), "n_taken": self._n_taken}
 
     def load(self, state: dict[str, Any] | None) -> None:
         """
@@ -68,20 +79,13 @@ class AveragedNetwork:
 
         :param state: None: begin anew with the network as it is
         """
-        if state is None:
-            self._model = self._restarted()
-        else:
-            self._model.load_state_dict(state)
+        self._mean = self._copied()
+        self._n_taken = 0
+        if state is not None:
+            self._mean.load_state_dict(state["network"])
+            self._n_taken = state["n_taken"]
 
-    def _restarted(self) -> AveragedModel:
-        model = AveragedModel(getattr(self.policy, self.name), multi_avg_fn=self._take)
-        module: Any = model.module
-        module.requires_grad_(False)
-        module.set_training_mode(False)
-        return model
-
-    @classmethod
-    @th.no_grad()
-    def _take(cls, mean: Any, latest: Any, n_taken: th.Tensor | int) -> None:
-        """Move the mean towards the latest parameters, as AveragedModel asks for."""
-        th._foreach_lerp_(mean, latest, min(1.0, 1.0 / (cls.fraction * (int(n_taken) + 1))))
+    def _copied(self) -> Any:
+        network = copy.deepcopy(getattr(self.policy, self.name)).requires_grad_(False)
+        network.set_training_mode(False)
+        return network
