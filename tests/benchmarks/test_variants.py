@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch as th
 
 from benchmarks.algorithms import find_algorithm
-from benchmarks.variants import Repeating, Varying
+from benchmarks.variants import LastNetwork, Repeating, Varying
 from sb3_diiqn import DIIQN
 from sb3_diiqn.guides import FirstCertain, MatchingGuide
-from tests.helpers import LineEnv, right_walks
+from tests.helpers import TINY, LineEnv, right_walks
 
 
 def test_a_variant_is_found_by_its_path() -> None:
@@ -27,3 +29,17 @@ def test_variants_have_the_habits_that_the_rule_does_not_pick(
     assert learner is not None and learner.exploration is not None
     matches = variant is Repeating or (repeat and variant is DIIQN)
     assert isinstance(learner.exploration.guide, MatchingGuide if matches else FirstCertain)
+
+
+def test_the_last_network_learns_the_same_and_predicts_otherwise() -> None:
+    default, last = (
+        algorithm("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu", **TINY).learn(300)
+        for algorithm in (DIIQN, LastNetwork)
+    )
+    for one, other in zip(default.q_net.parameters(), last.q_net.parameters(), strict=True):
+        assert th.equal(one, other)
+    seen: list[th.nn.Module] = []
+    for model in (default, last):
+        model.policy.predict = lambda *args, model=model: (seen.append(model.policy.q_net), (args[0], None))[1]
+        model.predict(np.zeros((1, 2), dtype=np.float32), deterministic=True)
+    assert (seen[0] is default.q_net, seen[1] is last.q_net) == (False, True)
