@@ -189,7 +189,7 @@ ENVIRONMENT = ("environments", "CartPole-v1")
         ((*ENVIRONMENT, "settings"), {"gamma": 0.9}, ("settings.policy", "None", "MlpPolicy")),
         ((*ENVIRONMENT, "settings"), None, ("settings", "None", "a mapping")),
         (("environments", "MinAtar/Breakout-v1"), {}, ("'MinAtar/Breakout-v1'", "under 'id'")),
-        (("algorithms", "ddqn"), {}, ("'algorithms.ddqn.class'", "'ddqn'", "dqn, diiqn, diiqn-paper, hadiiqn")),
+        (("algorithms", "ddqn"), {}, ("'algorithms.ddqn.class'", "'ddqn'", "dqn, dqn-averaged, diiqn, diiqn-paper, hadiiqn")),
         (("algorithms", "dqn"), {"gamma": 0.9}, ("'algorithms.dqn.gamma'", "0.9", "settings")),
         (("variations",), {"v": {"algorithms": ["rainbow"]}}, ("'variations.v.algorithms'", "'rainbow'", "dqn, diiqn")),
         (("variations",), {"v": {"environments": ["Pong"]}}, ("'variations.v.environments'", "'Pong'", "CartPole-v1")),

@@ -33,8 +33,7 @@ def test_variants_have_the_habits_that_the_rule_does_not_pick(
 
 def test_the_last_network_learns_the_same_and_predicts_otherwise() -> None:
     default, last = (
-        algorithm("MlpPolicy", LineEnv(), expert_data=right_walks(), device="cpu", **TINY).learn(300)
-        for algorithm in (DIIQN, LastNetwork)
+        algorithm("MlpPolicy", LineEnv(), expert_data=right_walks(), **TINY).learn(300) for algorithm in (DIIQN, LastNetwork)
     )
     for one, other in zip(default.q_net.parameters(), last.q_net.parameters(), strict=True):
         assert th.equal(one, other)
