@@ -253,9 +253,9 @@ class Agent:
             loss = loss + self.default_terms(self.replay[2][i], errors, remaining)
         minimize(loss, self.optimizer, largest_gradient=10)
         self.n_updates += 1
-        # (13) the greedy policy is that of the mean over about the latest tenth of the updates
+        # (13) the greedy policy is that of the mean over about the latest twentieth of the updates
         for mean, latest in zip(self.mean.parameters(), self.q.parameters(), strict=True):
-            mean.data.lerp_(latest.data, min(1.0, 10 / self.n_updates) if self.method == "default" else 1.0)
+            mean.data.lerp_(latest.data, min(1.0, 20 / self.n_updates) if self.method == "default" else 1.0)
         # ever more rarely, as there is less and less that is new to them
         if self.method == "default" and self.n_updates % int(np.clip(self.n_updates // 250, 4, 256)) == 0:
             self.train_networks()

@@ -13,7 +13,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 class AveragedNetwork:
     """
-    The mean of a policy's Q-network over about the last tenth of its updates.
+    The mean of a policy's Q-network over about the last twentieth of its updates.
 
     Values do not come to rest: which of two close actions is the greedy one changes with nearly every update, and a policy
     that is frozen at one moment may be stuck where the one before was not. In the mean of the parameters most of that is gone
@@ -24,7 +24,7 @@ class AveragedNetwork:
     """
 
     #: fraction of all updates that count
-    fraction = 0.1
+    fraction = 0.05
     #: updates between two of those that are averaged: the mean is as good, and costs next to nothing
     every = 8
 

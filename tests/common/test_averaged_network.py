@@ -41,20 +41,20 @@ def mean_of(averaged: AveragedNetwork, policy: Any) -> float:
         return value_in(policy)
 
 
-def test_it_is_the_mean_of_the_latest_tenth() -> None:
-    """Against the sum of all that there was, with the weight that each has: 10 / (n + 1) when it comes, less with each later one."""
+def test_it_is_the_mean_of_the_latest_twentieth() -> None:
+    """Against the sum of all that there was, with the weight that each has: 20 / n when it comes, less with each later one."""
     policy = policy_of()
     averaged = AveragedNetwork(policy, "q_net")
-    values = np.random.default_rng(0).normal(size=200)
+    values = np.random.default_rng(0).normal(size=400)
     for value in values:
         fill(policy.q_net, value)
         averaged.note_updates(averaged.every)
-    rates = np.minimum(1.0, 10.0 / np.arange(1, 201))
+    rates = np.minimum(1.0, 20.0 / np.arange(1, 401))
     weights = np.array([rate * np.prod(1.0 - rates[number + 1 :]) for number, rate in enumerate(rates)])
     assert weights.sum() == pytest.approx(1.0)
     assert mean_of(averaged, policy) == pytest.approx(weights @ values, abs=1e-5)
-    # about a tenth ago on average
-    assert 200 - 1 - weights @ np.arange(200) == pytest.approx(0.1 * 200, rel=0.15)
+    # about a twentieth of them ago on average
+    assert 399 - weights @ np.arange(400) == pytest.approx(0.05 * 400, rel=0.15)
     assert value_in(policy) == pytest.approx(values[-1]), "the network itself stays as it is"
 
 
