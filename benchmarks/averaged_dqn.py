@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from stable_baselines3 import DQN
 
 from sb3_diiqn.common.averaged_network import AveragedNetwork
+from sb3_diiqn.common.averaged_predictions import AveragedPredictions
 
 
-class AveragedDQN(DQN):
+class AveragedDQN(AveragedPredictions, DQN):
     """DQN that predicts with the mean of its Q-network over the latest updates, and collects with the network itself."""
 
     def _setup_model(self) -> None:
         super()._setup_model()
         self._averaged = AveragedNetwork(self.policy, "q_net")
-        self._is_collecting = False
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Update the network, and note that."""
         super().train(gradient_steps, batch_size)
-        self._averaged.note_updates(gradient_steps)
+        if self._averaged is not None:
+            self._averaged.note_updates(gradient_steps)
 
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """Choose actions, see the class."""
-        if self._is_collecting:
-            return super().predict(*args, **kwargs)
-        with self._averaged.in_use():
-            return super().predict(*args, **kwargs)
-
-    def _sample_action(self, *args: Any, **kwargs: Any) -> Any:
-        self._is_collecting = True
+    def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+        averaged, self._averaged = self._averaged, None
         try:
             return super()._sample_action(*args, **kwargs)
         finally:
-            self._is_collecting = False
+            self._averaged = averaged

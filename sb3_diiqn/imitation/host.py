@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pathlib
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -17,6 +16,7 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.type_aliases import MaybeCallback
 
 from sb3_diiqn.common.averaged_network import AveragedNetwork
+from sb3_diiqn.common.averaged_predictions import AveragedPredictions
 from sb3_diiqn.common.batch import Batch, TDOutput
 from sb3_diiqn.common.compatibility import is_of_the_hosts, with_fused_optimizer
 from sb3_diiqn.common.finite import require_finite
@@ -44,7 +44,7 @@ PREFIX = "imitation."
 AVERAGED_NETWORK = f"{PREFIX}averaged_network"
 
 
-class ImplicitImitation(PreparedLearning):
+class ImplicitImitation(AveragedPredictions, PreparedLearning):
     """
     Mixin that gives an off-policy algorithm with discrete actions expert data and a learner. Put it before the algorithm.
 
@@ -80,7 +80,7 @@ class ImplicitImitation(PreparedLearning):
         for name, value in arguments.items():
             setattr(self, name, value)
         self.learner = None
-        self._averaged: AveragedNetwork | None = None
+        self._averaged = None
         # saved with the model
         self._expert_memory = ExpertMemory()
         self._learner_state = LearnerState()
@@ -205,29 +205,6 @@ class ImplicitImitation(PreparedLearning):
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/loss", np.mean(losses))
 
-    def predict(
-        self,
-        observation: np.ndarray | dict[str, np.ndarray],
-        state: tuple[np.ndarray, ...] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """
-        Choose actions as the host does, by the mean of the Q-network over its latest updates.
-
-        With the published method alone, or without expert data, it is the Q-network itself, as it is while collecting.
-
-        :param observation: see Stable-Baselines3
-        :param state: see Stable-Baselines3
-        :param episode_start: see Stable-Baselines3
-        :param deterministic: see Stable-Baselines3
-        """
-        with self._averaging():
-            return super().predict(observation, state, episode_start, deterministic)
-
-    def _averaging(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._averaged is None else self._averaged.in_use()
-
     def _prepare_to_learn(self, reset_num_timesteps: bool) -> None:
         if self.learner is None:
             self._expert_memory.require(self.expert_data)
@@ -288,20 +265,13 @@ class ImplicitImitation(PreparedLearning):
     def _greedy_actions(self) -> np.ndarray:
         """Choose as the host does, but do not walk through all modules to turn training off, unless somebody chooses anew."""
         last: Any = self._last_obs
-        if type(self).predict is not ImplicitImitation.predict or not is_of_the_hosts(type(self.policy).predict):
+        if type(self).predict is not AveragedPredictions.predict or not is_of_the_hosts(type(self.policy).predict):
             return self._predict_unaveraged(last)
         if self.policy.training:
             self.policy.set_training_mode(False)
         with th.no_grad():
             observations, _ = self.policy.obs_to_tensor(last)
             return np.asarray(self.policy._predict(observations, deterministic=False).cpu().numpy()).reshape(-1)
-
-    def _predict_unaveraged(self, observations: Any) -> np.ndarray:
-        averaged, self._averaged = self._averaged, None
-        try:
-            return np.asarray(self.predict(observations, deterministic=True)[0]).reshape(-1)
-        finally:
-            self._averaged = averaged
 
     def _random_actions(self, n_envs: int) -> np.ndarray:
         return np.array([self.action_space.sample() for _ in range(n_envs)])
