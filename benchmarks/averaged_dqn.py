@@ -21,12 +21,8 @@ class AveragedDQN(AveragedPredictions, DQN):
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Update the network, and note that."""
         super().train(gradient_steps, batch_size)
-        if self._averaged is not None:
-            self._averaged.note_updates(gradient_steps)
+        self._note_updates(gradient_steps)
 
     def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
-        averaged, self._averaged = self._averaged, None
-        try:
+        with self._without_averaging():
             return super()._sample_action(*args, **kwargs)
-        finally:
-            self._averaged = averaged

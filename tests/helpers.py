@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -136,6 +137,20 @@ def right_walks(look: str = "vector", n: int = 2) -> ExpertObservations:
 
 
 #: Arguments that make DQN tiny and let it learn from the first steps on.
+def q_values(model: Any, averaged: bool = True) -> torch.Tensor:
+    """
+    Values, or quantiles, of all states of the line.
+
+    :param model: of this package, or plain
+    :param averaged: whether those that the model predicts with, or those of the network itself
+    """
+    model.policy.set_training_mode(False)
+    averaging = model._averaging() if averaged and hasattr(model, "_averaging") else nullcontext()
+    with torch.no_grad(), averaging:
+        network = getattr(model.policy, "quantile_net", None) or model.policy.q_net
+        return network(model.policy.obs_to_tensor(walk(range(LENGTH)))[0])  # type: ignore[no-any-return]
+
+
 TINY: dict[str, Any] = {
     "learning_starts": 20,
     "buffer_size": 200,

@@ -79,9 +79,9 @@ class AveragedNetwork:
 
         :param state: None: begin anew with the network as it is
         """
-        self._mean = self._copied()
-        self._n_taken = 0
-        if state is not None:
+        if state is None:
+            self._mean, self._n_taken = self._copied(), 0
+        else:
             self._mean.load_state_dict(state["network"])
             self._n_taken = state["n_taken"]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,10 +44,16 @@ class AveragedPredictions(_Algorithm):
     def _averaging(self) -> AbstractContextManager[None]:
         return nullcontext() if self._averaged is None else self._averaged.in_use()
 
-    def _predict_unaveraged(self, observations: Any) -> np.ndarray:
-        """Choose greedy actions by the Q-network itself, also where somebody chooses in another way."""
+    @contextmanager
+    def _without_averaging(self) -> Iterator[None]:
+        """Let the Q-network itself choose, as for collecting."""
         averaged, self._averaged = self._averaged, None
         try:
-            return np.asarray(self.predict(observations, deterministic=True)[0]).reshape(-1)
+            yield
         finally:
             self._averaged = averaged
+
+    def _note_updates(self, n_updates: int) -> None:
+        """Take the network into the mean, see :meth:`AveragedNetwork.note_updates`."""
+        if self._averaged is not None:
+            self._averaged.note_updates(n_updates)

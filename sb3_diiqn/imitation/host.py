@@ -80,7 +80,6 @@ class ImplicitImitation(AveragedPredictions, PreparedLearning):
         for name, value in arguments.items():
             setattr(self, name, value)
         self.learner = None
-        self._averaged = None
         # saved with the model
         self._expert_memory = ExpertMemory()
         self._learner_state = LearnerState()
@@ -199,8 +198,7 @@ class ImplicitImitation(AveragedPredictions, PreparedLearning):
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         losses = [self.learner.update(batch_size, self._current_progress_remaining) for _ in range(gradient_steps)]
-        if self._averaged is not None:
-            self._averaged.note_updates(gradient_steps)
+        self._note_updates(gradient_steps)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/loss", np.mean(losses))
@@ -266,7 +264,8 @@ class ImplicitImitation(AveragedPredictions, PreparedLearning):
         """Choose as the host does, but do not walk through all modules to turn training off, unless somebody chooses anew."""
         last: Any = self._last_obs
         if type(self).predict is not AveragedPredictions.predict or not is_of_the_hosts(type(self.policy).predict):
-            return self._predict_unaveraged(last)
+            with self._without_averaging():
+                return np.asarray(self.predict(last, deterministic=True)[0]).reshape(-1)
         if self.policy.training:
             self.policy.set_training_mode(False)
         with th.no_grad():

@@ -14,10 +14,10 @@ from stable_baselines3.common.save_util import load_from_zip_file
 from sb3_diiqn import DIIQN, PAPER
 from sb3_diiqn.common.averaged_network import AveragedNetwork
 from tests.diiqn.test_copying import make_qrdiiqn
-from tests.helpers import LENGTH, LOOKS, LineEnv, right_walks
+from tests.helpers import LENGTH, LineEnv, q_values, right_walks, walk
 from tests.imitation.conftest import make
 
-OBSERVATIONS = np.stack([LOOKS["vector"].show(state) for state in range(LENGTH)])
+OBSERVATIONS = walk(range(LENGTH))
 NAME = "imitation.averaged_network"
 
 
@@ -90,17 +90,6 @@ def test_it_predicts_while_the_network_itself_is_not_in_training() -> None:
     assert not policy.training and not policy.q_net.training
 
 
-def q_values(model: Any, averaged: bool) -> th.Tensor:
-    network = "quantile_net" if hasattr(model, "quantile_net") else "q_net"
-    model.policy.set_training_mode(False)
-    with th.no_grad():
-        observations, _ = model.policy.obs_to_tensor(OBSERVATIONS)
-        if not averaged:
-            return getattr(model.policy, network)(observations)  # type: ignore[no-any-return]
-        with model._averaged.in_use():
-            return getattr(model.policy, network)(observations)  # type: ignore[no-any-return]
-
-
 def greedy(values: th.Tensor) -> list[int]:
     return (values if values.dim() == 2 else values.mean(dim=1)).argmax(dim=1).tolist()
 
@@ -117,7 +106,7 @@ def turned_over(model: Any) -> Any:
 @pytest.mark.parametrize("maker", [lambda: make(right_walks()), make_qrdiiqn], ids=["DIIQN", "QRDIIQN"])
 def test_a_model_predicts_with_the_mean_and_explores_with_the_network(maker: Any) -> None:
     model = turned_over(maker().learn(100))
-    mean, own = q_values(model, averaged=True), q_values(model, averaged=False)
+    mean, own = q_values(model), q_values(model, averaged=False)
     assert greedy(mean) != greedy(own)
     assert model.predict(OBSERVATIONS, deterministic=True)[0].tolist() == greedy(mean)
     model._last_obs = OBSERVATIONS
@@ -131,14 +120,14 @@ def test_an_own_way_to_predict_explores_with_the_network_too() -> None:
             return 1 - actions, state
 
     model = turned_over(Own("MlpPolicy", LineEnv(), expert_data=right_walks(), learning_starts=10, seed=0).learn(100))
-    mean, own = greedy(q_values(model, averaged=True)), greedy(q_values(model, averaged=False))
+    mean, own = greedy(q_values(model)), greedy(q_values(model, averaged=False))
     assert model.predict(OBSERVATIONS, deterministic=True)[0].tolist() == [1 - action for action in mean]
     model._last_obs = OBSERVATIONS
     assert model._greedy_actions().tolist() == [1 - action for action in own]
 
 
 @pytest.mark.parametrize("arguments", [{"expert_data": None}, {"expert_data": right_walks(), **PAPER}])
-def test_what_is_as_published_has_none(arguments: dict[str, Any], tmp_path: Path) -> None:
+def test_what_is_as_published_has_none(arguments: dict[str, Any]) -> None:
     model = DIIQN("MlpPolicy", LineEnv(), seed=0, **arguments)
     assert NAME not in model.get_parameters()
     turned_over(model)
@@ -148,23 +137,23 @@ def test_what_is_as_published_has_none(arguments: dict[str, Any], tmp_path: Path
 @pytest.mark.parametrize("with_data", [True, False])
 def test_a_loaded_model_predicts_as_before(with_data: bool, tmp_path: Path) -> None:
     model = turned_over(make(right_walks()).learn(100))
-    expected = q_values(model, averaged=True)
+    expected = q_values(model)
     model.save(tmp_path / "model")
     loaded = DIIQN.load(tmp_path / "model", **({"expert_data": right_walks()} if with_data else {}))
-    assert th.equal(q_values(loaded, averaged=True), expected)
+    assert th.equal(q_values(loaded), expected)
     assert loaded.predict(OBSERVATIONS, deterministic=True)[0].tolist() == greedy(expected)
     # and again
     loaded.save(tmp_path / "again")
     again = DIIQN.load(tmp_path / "again")
-    assert th.equal(q_values(again, averaged=True), expected)
+    assert th.equal(q_values(again), expected)
 
 
-def test_a_file_without_the_mean_begins_with_its_network(tmp_path: Path) -> None:
+def test_a_file_without_the_mean_begins_with_its_network() -> None:
     model = make(right_walks()).learn(100)
     parameters = {name: state for name, state in model.get_parameters().items() if name != NAME}
     other = make(right_walks(), seed=5).learn(100)
     other.set_parameters(parameters)
-    assert th.equal(q_values(other, averaged=True), q_values(model, averaged=False))
+    assert th.equal(q_values(other), q_values(model, averaged=False))
 
 
 def test_a_training_that_goes_on_goes_on_averaging(tmp_path: Path) -> None:
@@ -180,5 +169,5 @@ def test_the_exported_model_has_the_mean() -> None:
     model = turned_over(make(right_walks()).learn(100))
     own = q_values(model, averaged=False)
     plain = model.to_dqn()
-    assert th.equal(q_values(plain, averaged=False), q_values(model, averaged=True))
+    assert th.equal(q_values(plain, averaged=False), q_values(model))
     assert th.equal(q_values(model, averaged=False), own)

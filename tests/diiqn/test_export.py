@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from sb3_diiqn import DIIQN
 from sb3_diiqn.networks.base import PlanesExtractor
 from tests.diiqn.test_copying import make_qrdiiqn
 from tests.ha_diiqn.jumper import make as make_hadiiqn
-from tests.helpers import LENGTH, LOOKS, global_random_state, right_walks
+from tests.helpers import LENGTH, global_random_state, q_values, right_walks, walk
 from tests.imitation.conftest import env, make
 
-OBSERVATIONS = np.stack([LOOKS["vector"].show(state) for state in range(LENGTH)])
+OBSERVATIONS = walk(range(LENGTH))
 
 #: Loads models where this package cannot be imported, predicts, goes on learning, and prints what came of it.
 ELSEWHERE = """
@@ -70,15 +69,6 @@ def exported(model: Any) -> Any:
     return model.to_qrdqn() if hasattr(model, "to_qrdqn") else model.to_dqn()
 
 
-def values_of(model: Any) -> th.Tensor:
-    """Those that the model predicts with."""
-    model.policy.set_training_mode(False)
-    averaging = model._averaging() if hasattr(model, "_averaging") else nullcontext()
-    with th.no_grad(), averaging:
-        network = getattr(model.policy, "quantile_net", None) or model.policy.q_net
-        return network(model.policy.obs_to_tensor(OBSERVATIONS)[0])  # type: ignore[no-any-return]
-
-
 MAKERS: dict[str, Any] = {"DIIQN": lambda: make(right_walks()), "HADIIQN": make_hadiiqn, "QRDIIQN": make_qrdiiqn}
 
 
@@ -94,7 +84,7 @@ def test_it_loads_predicts_and_learns_where_this_package_is_not_installed(tmp_pa
     assert done.returncode == 0, done.stderr
     for model, (actions, values, steps, later, learned) in zip(models.values(), json.loads(done.stdout), strict=True):
         assert actions == model.predict(OBSERVATIONS, deterministic=True)[0].tolist()
-        assert np.array_equal(np.array(values, dtype=np.float32), values_of(model).numpy())
+        assert np.array_equal(np.array(values, dtype=np.float32), q_values(model).numpy())
         assert (steps, later, learned) == (60, 100, True)
 
 
@@ -106,7 +96,7 @@ def states_of(optimizer: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", MAKERS)
 def test_it_is_at_the_same_point_of_its_training(name: str) -> None:
     model = MAKERS[name]().learn(60)
-    random_state, weights = global_random_state(), values_of(model)
+    random_state, weights = global_random_state(), q_values(model)
     plain = exported(model)
     assert type(plain).__name__ in {"DQN", "QRDQN"} and not isinstance(plain, DIIQN)
     assert global_random_state() == random_state, "a training that goes on is not disturbed"
@@ -132,8 +122,8 @@ def test_it_is_at_the_same_point_of_its_training(name: str) -> None:
     # each goes its own way
     plain.set_env(env() if name != "HADIIQN" else model.env)
     plain.learn(60, reset_num_timesteps=False)
-    assert th.equal(values_of(model), weights)
-    assert not th.equal(values_of(plain), weights)
+    assert th.equal(q_values(model), weights)
+    assert not th.equal(q_values(plain), weights)
 
 
 def test_its_next_updates_are_those_of_the_original_without_expert_data() -> None:
@@ -145,14 +135,14 @@ def test_its_next_updates_are_those_of_the_original_without_expert_data() -> Non
     for one in (model, plain):
         np.random.seed(0)  # noqa: NPY002 - the host's generator
         one.train(5, 16)
-    assert th.equal(values_of(plain), values_of(model))
+    assert th.equal(q_values(plain), q_values(model))
 
 
 def test_a_loaded_model_without_its_expert_data_can_be_exported(tmp_path: Path) -> None:
     model = make(right_walks()).learn(40)
     model.save(tmp_path / "model")
     plain = DIIQN.load(tmp_path / "model").to_dqn()
-    assert th.equal(values_of(plain), values_of(model))
+    assert th.equal(q_values(plain), q_values(model))
 
 
 def test_what_holds_for_many_environments_is_kept() -> None:
