@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+import torch as th
 from stable_baselines3 import DQN
 
 from sb3_diiqn.expert.policies import find_algorithm
 from sb3_diiqn.zoo.__main__ import main
-from tests.diiqn.test_export import MAKERS, OBSERVATIONS, values_of
+from tests.diiqn.test_export import MAKERS, OBSERVATIONS
+from tests.helpers import q_values
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -22,7 +23,7 @@ def test_export(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -
     host = find_algorithm("QRDQN" if name == "QRDIIQN" else "DQN")
     loaded: Any = host.load(tmp_path / "new" / "exported-0.5.zip")
     assert f": {host.__name__}.load loads it" in capsys.readouterr().out
-    assert np.array_equal(values_of(loaded), values_of(model))
+    assert th.equal(q_values(loaded), q_values(model))
     assert (
         loaded.predict(OBSERVATIONS, deterministic=True)[0].tolist()
         == model.predict(OBSERVATIONS, deterministic=True)[0].tolist()
@@ -39,7 +40,7 @@ def test_expert_data_and_room_for_transitions_are_not_needed(tmp_path: Path) -> 
     model.save(tmp_path / "model")
     assert main(["export-dqn", str(tmp_path / "model"), "-o", str(tmp_path / "dqn.zip")]) == 0
     loaded = DQN.load(tmp_path / "dqn.zip", custom_objects={"buffer_size": 10})
-    assert np.array_equal(values_of(loaded), values_of(model))
+    assert th.equal(q_values(loaded), q_values(model))
 
 
 def test_files_are_replaced_only_when_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
