@@ -19,6 +19,8 @@ from sb3_diiqn.exceptions import MissingDependencyError
 
 Cell = tuple[int, int]
 """Column and row, as MiniGrid has them."""
+Table = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
+"""Gymnasium's: by state and action, the outcomes, each (probability, next state, reward, end)."""
 
 SIZE, MAX_STEPS = 6, 200
 ACTIONS = ("left", "right", "forward", "pickup", "drop", "toggle")
@@ -191,12 +193,22 @@ def frozen_lake(env: Any, gamma: float = 0.99) -> Callable[[Any], int]:
     :param env: FrozenLake, or another of Gymnasium's tables
     :param gamma: discount
     """
-    best = _action_values(env.unwrapped.P, gamma).argmax(axis=1)
+    return best_in_table(env.unwrapped.P, gamma)
+
+
+def best_in_table(table: Table, gamma: float = 0.99) -> Callable[[Any], int]:
+    """
+    Take the actions that value iteration finds best.
+
+    :param table: for each state and action, what can come of it
+    :param gamma: discount
+    """
+    best = _action_values(table, gamma).argmax(axis=1)
     return lambda observation: int(best[observation])
 
 
-def _action_values(table: dict[int, dict[int, list[tuple[float, int, float, bool]]]], gamma: float) -> np.ndarray:
-    """Value iteration on Gymnasium's table of (probability, next state, reward, end), shape (states, actions)."""
+def _action_values(table: Table, gamma: float) -> np.ndarray:
+    """Value iteration, shape (states, actions)."""
     n_states, n_actions = len(table), len(table[0])
     leads = np.zeros((n_states, n_actions, n_states))
     rewards = np.zeros((n_states, n_actions))
