@@ -142,17 +142,27 @@ def door_key(env: Any) -> Callable[[Any], int]:
 
 def read_state(env: Any) -> tuple[Layout, State]:
     """Read where everything is in a DoorKey."""
-    world, walls = env.unwrapped, set()
-    found: dict[str, tuple[Cell, Any]] = {}
+    world = env.unwrapped
+    walls, found = read_things(world)
+    (door_cell, door), (goal, _), (key, _) = found["door"], found["goal"], found.get("key", (None, None))
+    column, row = (int(index) for index in world.agent_pos)
+    state = State((column, row), int(world.agent_dir), key, door.is_locked, door.is_open)
+    return Layout(walls, door_cell, goal), state
+
+
+def read_things(world: Any) -> tuple[frozenset[Cell], dict[str, tuple[Cell, Any]]]:
+    """
+    Read where walls are in a grid of MiniGrid, and all else, by its kind.
+
+    :param world: the innermost environment
+    """
+    walls, found = set(), {}
     for cell, thing in _things(world):
         if thing.type == "wall":
             walls.add(cell)
         else:
             found[thing.type] = cell, thing
-    (door_cell, door), (goal, _), (key, _) = found["door"], found["goal"], found.get("key", (None, None))
-    column, row = (int(index) for index in world.agent_pos)
-    state = State((column, row), int(world.agent_dir), key, door.is_locked, door.is_open)
-    return Layout(frozenset(walls), door_cell, goal), state
+    return frozenset(walls), found
 
 
 @lru_cache(maxsize=1 << 16)
