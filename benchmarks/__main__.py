@@ -1,4 +1,4 @@
-"""Command line of the benchmark: run, report, headline, zoo, status, pack, unpack, cost, throughput."""
+"""Command line of the benchmark: run, report, headline, zoo, kinds, status, pack, unpack, cost, throughput."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Compare algorithms over environments and seeds."
     )
-    commands = parser.add_subparsers(required=True, metavar="run|report|headline|zoo|status|pack|unpack|cost|throughput")
+    commands = parser.add_subparsers(required=True, metavar="run|report|headline|zoo|kinds|status|pack|unpack|cost|throughput")
     run = commands.add_parser(
         "run",
         help="run the cells of suites that are not finished yet",
@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     headline.set_defaults(command=_headline)
     zoo = commands.add_parser("zoo", help="print what the entries of zoo_configs return")
     zoo.set_defaults(command=_zoo)
+    kinds = commands.add_parser("kinds", help="print how the default does with experts that are no help")
+    kinds.set_defaults(command=_kinds)
     status = commands.add_parser("status", help="count finished, running, missing and broken cells")
     status.set_defaults(command=_status)
     pack = commands.add_parser("pack", help="move finished cells into one compressed file per suite")
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     speed.set_defaults(command=throughput.run)
     for command in (report, status, pack, unpack):
         command.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite (default: all that were run)")
-    for command in (run, report, headline, zoo, status, pack, unpack, costs):
+    for command in (run, report, headline, zoo, kinds, status, pack, unpack, costs):
         command.add_argument(
             "--out", type=Path, default=Path("benchmark_results"), help="folder of the results (default: %(default)s)"
         )
@@ -143,6 +145,13 @@ def _zoo(options: argparse.Namespace) -> int:
     from benchmarks.zoo import zoo_table  # noqa: PLC0415
 
     print(zoo_table(ResultFolder(options.out)).markdown())
+    return 0
+
+
+def _kinds(options: argparse.Namespace) -> int:
+    from benchmarks.kinds import kinds_table  # noqa: PLC0415
+
+    print(kinds_table(ResultFolder(options.out)).markdown())
     return 0
 
 
