@@ -195,7 +195,7 @@ class Guide:
     def imitation_weight(self, remaining: float) -> float:
         """(10) It falls to 0 over half of the training, sooner where the guide is worse, not while it is clearly better."""
         lasting = max(2 * self.is_better - 1, 0.0) ** 4 if self.is_known else 0.0
-        return max(min(1.0, 10 * self.is_better) * max(0.0, 2 * remaining - 1), lasting)
+        return max(min(1.0, 2 * self.is_better) ** 4 * max(0.0, 2 * remaining - 1), lasting)
 
 
 def margin_losses(q: th.Tensor, plausible: th.Tensor, margin: float) -> th.Tensor:

@@ -7,8 +7,8 @@ from sb3_diiqn.guides import ComparedReturns
 
 class FadingWeight:
     """
-    A weight that falls over time, sooner where guide episodes clearly return less than the agent's own, and not while they
-    clearly return more.
+    A weight that falls over time, sooner where guide episodes return less than the agent's own, and not while they clearly
+    return more.
 
     :param coefficient: the weight at the beginning
     :param returns: what the guide's and the agent's own episodes return, None if the guide plays none
@@ -18,10 +18,7 @@ class FadingWeight:
 
     #: fraction of the training over which the weight falls to 0, unless the guide is clearly better
     fraction = 0.5
-    #: unless it is less probable than this that the guide is better, it is taken for no worse: guided stretches help the
-    #: agent's own episodes, and two equals take turns in looking like the better one
-    doubt = 0.1
-    #: power of how clearly the guide is better
+    #: power of how clearly the guide is better or worse: after a few episodes, two equals often look a little different
     sharpness = 4
     #: where no larger fraction of it is left, it counts as 0, and what it weighs costs nothing
     least = 0.01
@@ -40,7 +37,8 @@ class FadingWeight:
         remaining = max(0.0, 1.0 - (1.0 - progress_remaining) / self.fraction)
         if self.returns is None:
             return self.coefficient * remaining
-        not_worse = min(1.0, self.returns.guide_is_better() / self.doubt)
+        # two equals take turns in looking like the better one: only a clear difference counts, for and against the guide
+        not_worse = min(1.0, 2.0 * self.returns.guide_is_better()) ** self.sharpness
         if not self.returns.are_known():
             return self.coefficient * not_worse * remaining
         lasting = self.returns.guide_is_clearly_better() ** self.sharpness
