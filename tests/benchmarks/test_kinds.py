@@ -1,4 +1,4 @@
-"""The table of kinds of experts: its tasks are run with all of them."""
+"""The table of kinds of experts: its tasks are run with all of them, and the documentation shows what came of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from benchmarks.kinds import ALGORITHM, KINDS, TASKS, Task, kinds_table
 from benchmarks.storage import ResultFolder
 from benchmarks.suite import load_suite
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -24,3 +26,10 @@ def test_what_was_not_run_is_left_out(tmp_path: Path) -> None:
     for task in TASKS:
         folder.save_suite(load_suite(task.suite))
     assert kinds_table(folder).rows == []
+
+
+def test_the_table_is_that_of_the_committed_results() -> None:
+    if not (ROOT / "results").is_dir():
+        pytest.skip("the results are not here")
+    page = (ROOT / "docs" / "no-help.md").read_text(encoding="utf-8")
+    assert kinds_table(ResultFolder(ROOT / "results")).markdown() in page
