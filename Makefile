@@ -28,7 +28,7 @@ help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
 
 demo: .venv-demo/installed  ## Record an expert, train DQN and DIIQN, print the table and draw the plots
-	$(demo) -m benchmarks run demo --out benchmark_results/demo
+	$(demo) -m benchmarks run demo --only 'Maze2D/*/default/*' --out benchmark_results/demo
 	$(demo) -m benchmarks report --out benchmark_results/demo
 
 test: install  ## Run all tests; options for pytest: make test ARGS="-k resume"
