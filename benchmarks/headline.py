@@ -39,6 +39,8 @@ TASKS = (
 )
 FIGURE = ("Breakout", "Asterix", "CartPole")
 """The tasks that are drawn, by name."""
+LEAST_RUNS = 3
+"""Fewer say nothing in a table of the documentation."""
 NAMES = {"dqn": "DQN", "diiqn": "DIIQN", "hadiiqn": "HADIIQN"}
 
 

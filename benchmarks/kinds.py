@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from benchmarks.algorithms import BASELINE
 from benchmarks.analysis import Group, Summary, default_group, load_groups, summarise
-from benchmarks.headline import scores
+from benchmarks.headline import LEAST_RUNS, scores
 from benchmarks.report import NOTHING, estimate, number
 from benchmarks.storage import ResultFolder
 from benchmarks.tables import Table
@@ -35,8 +35,6 @@ TASKS = (
     Task("grids", "FrozenLake", "slippery ice"),
     Task("classic_control", "CartPole-v1", "CartPole"),
 )
-LEAST_RUNS = 3
-"""Fewer say nothing."""
 
 
 def kinds_table(folder: ResultFolder) -> Table:

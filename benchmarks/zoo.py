@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from benchmarks.algorithms import BASELINE
 from benchmarks.analysis import Group, default_group
-from benchmarks.headline import cpu_time, load_compared, scores
+from benchmarks.headline import LEAST_RUNS, cpu_time, load_compared, scores
 from benchmarks.report import NOTHING, number
 from benchmarks.storage import ResultFolder
 from benchmarks.tables import Table
@@ -36,8 +36,6 @@ ENTRIES = (
     Entry("hadiiqn", "sb3_diiqn/PointMazeDiagonal-v0", "point_maze", "point-maze"),
 )
 """All but Atari's, which was not trained at full length."""
-LEAST_RUNS = 3
-"""Fewer say nothing."""
 
 
 def zoo_table(folder: ResultFolder) -> Table:
