@@ -30,9 +30,10 @@ PLANES = ("agent", "low bit of its direction", "high bit of its direction", "wal
 
 _LEFT, _RIGHT, _FORWARD, _PICKUP, _, _TOGGLE = range(len(ACTIONS))
 _AHEAD = ((1, 0), (0, 1), (-1, 0), (0, -1))
+_NOWHERE = (-1, -1)
 
 
-class BooleanPlanes(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
+class BooleanPlanes(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
     """
     The whole grid as the agent's observation, shape (rows, columns, 8) of booleans (:data:`PLANES`), and six actions.
 
@@ -45,15 +46,9 @@ class BooleanPlanes(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
         self.observation_space = spaces.Box(0, 1, (grid.height, grid.width, len(PLANES)), bool)
         self.action_space = spaces.Discrete(len(ACTIONS))
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode, in another layout."""
-        _, info = self.env.reset(seed=seed, options=options)
-        return planes(self), info
-
-    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """Take one of :data:`ACTIONS`."""
-        _, reward, terminated, truncated, info = self.env.step(action)
-        return planes(self), reward, terminated, truncated, info
+    def observation(self, observation: Any) -> np.ndarray:
+        """Draw the state, whatever MiniGrid shows of it."""
+        return planes(self)
 
 
 def planes(env: Any) -> np.ndarray:
@@ -135,34 +130,25 @@ def door_key(env: Any) -> Callable[[Any], int]:
     """
     Take the first action of a shortest way to the goal, found by breadth-first search.
 
-    :param env: DoorKey; its state is read, which tells more than an observation: whether the door is locked
+    :param env: DoorKey, or a grid of MiniGrid without a door; its state is read, which tells more than an observation
     """
     return lambda _: first_action(*read_state(env))
 
 
 def read_state(env: Any) -> tuple[Layout, State]:
-    """Read where everything is in a DoorKey."""
-    world = env.unwrapped
-    walls, found = read_things(world)
-    (door_cell, door), (goal, _), (key, _) = found["door"], found["goal"], found.get("key", (None, None))
-    column, row = (int(index) for index in world.agent_pos)
-    state = State((column, row), int(world.agent_dir), key, door.is_locked, door.is_open)
-    return Layout(walls, door_cell, goal), state
-
-
-def read_things(world: Any) -> tuple[frozenset[Cell], dict[str, tuple[Cell, Any]]]:
-    """
-    Read where walls are in a grid of MiniGrid, and all else, by its kind.
-
-    :param world: the innermost environment
-    """
-    walls, found = set(), {}
+    """Read where everything is in a grid with walls and a goal, and perhaps a key and a door."""
+    world, walls = env.unwrapped, set()
+    found: dict[str, tuple[Cell, Any]] = {}
     for cell, thing in _things(world):
         if thing.type == "wall":
             walls.add(cell)
         else:
             found[thing.type] = cell, thing
-    return frozenset(walls), found
+    (door_cell, door), (key, _) = found.get("door", (_NOWHERE, None)), found.get("key", (None, None))
+    column, row = (int(index) for index in world.agent_pos)
+    is_locked, is_open = (False, True) if door is None else (door.is_locked, door.is_open)
+    state = State((column, row), int(world.agent_dir), key, is_locked, is_open)
+    return Layout(frozenset(walls), door_cell, found["goal"][0]), state
 
 
 @lru_cache(maxsize=1 << 16)

@@ -123,5 +123,16 @@ def scores(group: Group) -> str:
     return f"{_mean(group.greedy_areas)} / {_mean(group.greedy_ends)}"
 
 
+def counted_scores(group: Group | None) -> str:
+    """
+    Tell the same, and of how many runs; nothing if there are too few.
+
+    :param group: runs, if there are any
+    """
+    if group is None or len(group.results) < LEAST_RUNS:
+        return NOTHING
+    return f"{scores(group)} ({len(group.results)})"
+
+
 def _mean(scores: np.ndarray) -> str:
     return number(float(interquartile_mean(scores)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from benchmarks.algorithms import BASELINE
-from benchmarks.analysis import Group, Summary, default_group, load_groups, summarise
-from benchmarks.headline import LEAST_RUNS, scores
+from benchmarks.analysis import Group, find_baseline, load_groups, summarise
+from benchmarks.headline import LEAST_RUNS, counted_scores, scores
 from benchmarks.report import NOTHING, estimate, number
 from benchmarks.storage import ResultFolder
+from benchmarks.suite import Suite
 from benchmarks.tables import Table
 
 ALGORITHM = "diiqn"
@@ -48,20 +48,18 @@ def kinds_table(folder: ResultFolder) -> Table:
     for task in TASKS:
         suite = suites[task.suite]
         groups = load_groups(suite, folder)
-        base = default_group(task.environment, BASELINE, groups)
         for group in groups:
             wanted = (group.environment, group.algorithm) == (task.environment, ALGORITHM) and group.variation in KINDS
-            if base is not None and wanted and len(group.results) >= LEAST_RUNS:
-                rows.append([task.name, *_columns(base, summarise(group, groups, suite))])
+            if wanted and len(group.results) >= LEAST_RUNS:
+                rows.append([task.name, *_columns(group, groups, suite)])
     header = ["task", "expert", "returns", "DQN, greedy", "DIIQN, greedy", "over the training", "over its last tenth"]
     return Table(header, rows)
 
 
-def _columns(base: Group, summary: Summary) -> list[str]:
+def _columns(group: Group, groups: list[Group], suite: Suite) -> list[str]:
     """Tell what the expert returns, what both reach, and the latter as a share of the former."""
-    group = summary.group
+    base, summary = find_baseline(group, groups, suite), summarise(group, groups, suite)
     # nobody acts as random pairs do
     returns = NOTHING if group.variation == "random-pairs" else number(group.expert_return[0])
-    own = f"{scores(group)} ({len(group.results)})"
     shares = estimate(summary.relative_area), estimate(summary.relative_end)
-    return [KINDS[group.variation], returns, scores(base), own, *shares]
+    return [KINDS[group.variation], returns, NOTHING if base is None else scores(base), counted_scores(group), *shares]

@@ -12,22 +12,11 @@ import numpy as np
 from gymnasium import spaces
 
 from benchmarks.classic_control import Controller
-from benchmarks.grids import Layout, State, best_in_table, first_action, read_things
 from sb3_diiqn.exceptions import MissingDependencyError
 
 TORQUES = (-2.0, -1.0, 0.0, 1.0, 2.0)
 N_MOVES = 3
 """Left, right, forward: all that a way without doors takes."""
-_NOWHERE = (-1, -1)
-
-
-def table_expert(env: Any) -> Controller:
-    """
-    Take the actions that value iteration finds best.
-
-    :param env: one of Gymnasium's tables, such as Taxi or CliffWalking
-    """
-    return best_in_table(env.unwrapped.P)
 
 
 class FiveTorques(gymnasium.ActionWrapper[np.ndarray, Any, Any]):
@@ -70,7 +59,7 @@ def _torque(cosine: float, sine: float, velocity: float) -> float:
     return 2.0 if (5.0 - energy) * (velocity or 1.0) > 0 else -2.0
 
 
-class PartialView(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
+class PartialView(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
     """
     What the agent sees of the grid in front of it, as booleans, and the three actions that move it.
 
@@ -83,24 +72,15 @@ class PartialView(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
         self.observation_space = spaces.Box(0, 1, image["image"].shape, bool)
         self.action_space = spaces.Discrete(N_MOVES)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode, in another layout."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return observation["image"].astype(bool), info
-
-    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """Turn left, turn right, or go forward."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return observation["image"].astype(bool), reward, terminated, truncated, info
+    def observation(self, observation: Any) -> np.ndarray:
+        """Turn a one-hot image into booleans."""
+        return np.asarray(observation["image"], dtype=bool)
 
 
-def make_simple_crossing(size: int = 9, num_crossings: int = 1, max_steps: int = 324) -> gymnasium.Env[Any, Any]:
+def make_simple_crossing() -> gymnasium.Env[Any, Any]:
     """
-    Make MiniGrid's SimpleCrossing: find the gap in a wall, and the goal behind it.
+    Make MiniGrid's SimpleCrossing of 9x9 cells: find the gap in a wall, and the goal behind it, in at most 324 steps.
 
-    :param size: rows and columns, walls included
-    :param num_crossings: number of walls to be crossed
-    :param max_steps: an episode is truncated after so many
     :raises MissingDependencyError: if MiniGrid is not installed
     """
     try:
@@ -110,24 +90,7 @@ def make_simple_crossing(size: int = 9, num_crossings: int = 1, max_steps: int =
     except ImportError as error:
         raise MissingDependencyError("minigrid", "grids") from error
     one_hot: Any = OneHotPartialObsWrapper
-    return PartialView(one_hot(CrossingEnv(size=size, num_crossings=num_crossings, obstacle_type=Wall, max_steps=max_steps)))
-
-
-def crossing(env: Any) -> Controller:
-    """
-    Take the first action of a shortest way to the goal, in sight or not.
-
-    :param env: SimpleCrossing
-    """
-    return lambda _: first_action(*_read_crossing(env))
-
-
-def _read_crossing(env: Any) -> tuple[Layout, State]:
-    world = env.unwrapped
-    walls, found = read_things(world)
-    goal, _ = found["goal"]
-    column, row = (int(index) for index in world.agent_pos)
-    return Layout(walls, _NOWHERE, goal), State((column, row), int(world.agent_dir), None, is_locked=False, is_open=True)
+    return PartialView(one_hot(CrossingEnv(size=9, num_crossings=1, obstacle_type=Wall, max_steps=324)))
 
 
 for _name, _maker in (("Pendulum", "make_pendulum"), ("SimpleCrossing", "make_simple_crossing")):

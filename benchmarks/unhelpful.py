@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.classic_control import Controller, cart_pole
 from benchmarks.grids import best_in_table
 from sb3_diiqn.envs import MazeExpert
-from sb3_diiqn.envs.solver import best_actions, distances_to
+from sb3_diiqn.envs.solver import distances_to
 
 
 def toppling_cart_pole(env: Any) -> Controller:
@@ -65,8 +65,3 @@ class MazeElsewhere(MazeExpert):
         maze = self._maze
         row, column = np.unravel_index(int(maze.distances.argmax()), maze.distances.shape)
         self._distances = distances_to(maze.layout, (int(row), int(column)), maze.moves)
-
-    def best_action(self, observation: Any) -> int | None:
-        """See :meth:`ScriptedExpert.best_action`."""
-        maze = self._maze
-        return next(iter(best_actions(maze.layout, self._distances, maze.cell_of(observation), maze.moves)), None)

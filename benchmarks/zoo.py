@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from benchmarks.algorithms import BASELINE
-from benchmarks.analysis import Group, default_group
-from benchmarks.headline import LEAST_RUNS, cpu_time, load_compared, scores
+from benchmarks.analysis import default_group
+from benchmarks.headline import counted_scores, cpu_time, load_compared
 from benchmarks.report import NOTHING, number
 from benchmarks.storage import ResultFolder
 from benchmarks.tables import Table
@@ -55,8 +55,8 @@ def zoo_table(folder: ResultFolder) -> Table:
                 f"`{entry.env_id}`",
                 NOTHING if known is None else f"{known.n_timesteps:,}".replace(",", " "),
                 NOTHING if known is None else number(known.reference_return),
-                _scores(base),
-                _scores(group),
+                counted_scores(base),
+                counted_scores(group),
                 cpu_time(group, compared[entry.suite]),
                 f"`{entry.suite} --only '{entry.environment}/*'`",
             ]
@@ -64,9 +64,3 @@ def zoo_table(folder: ResultFolder) -> Table:
     return Table(
         ["", "environment", "steps", "expert", "DQN, greedy", "greedy", "CPU time", "`python -m benchmarks run`"], rows
     )
-
-
-def _scores(group: Group | None) -> str:
-    if group is None or len(group.results) < LEAST_RUNS:
-        return NOTHING
-    return f"{scores(group)} ({len(group.results)})"

@@ -13,7 +13,7 @@ from sb3_diiqn.envs.arguments import check_number
 from sb3_diiqn.envs.maze2d import Maze2D
 from sb3_diiqn.envs.moves import Cell
 from sb3_diiqn.envs.point_maze import CELL_MOVES, PointMaze, Vector
-from sb3_diiqn.envs.solver import distances_to, shortest_path
+from sb3_diiqn.envs.solver import best_actions, distances_to, shortest_path
 from sb3_diiqn.exceptions import ConfigurationError
 
 
@@ -62,6 +62,7 @@ class MazeExpert(ScriptedExpert):
         if not isinstance(env.unwrapped, Maze2D):
             raise ConfigurationError(f"env={env!r} is no Maze2D; this expert knows the way in a Maze2D only.")
         self._maze = env.unwrapped
+        self._distances = self._maze.distances
         super().__init__(len(self._maze.moves), randomness, seed)
 
     def best_action(self, observation: NDArray[Any]) -> int | None:
@@ -69,7 +70,8 @@ class MazeExpert(ScriptedExpert):
 
         :param observation: one observation of the maze
         """
-        return next(iter(self._maze.best_actions(self._maze.cell_of(observation))), None)
+        maze = self._maze
+        return next(iter(best_actions(maze.layout, self._distances, maze.cell_of(observation), maze.moves)), None)
 
 
 class PointMazeExpert(ScriptedExpert):

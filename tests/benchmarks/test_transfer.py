@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import transfer
+from benchmarks.algorithms import import_object
 from benchmarks.runner import check_runnable
 from benchmarks.suite import load_suite
 from sb3_diiqn.exceptions import MissingDependencyError
@@ -34,7 +35,7 @@ def test_good_experts(name: str, lowest: float) -> None:
     environment = load_suite("transfer").environments[name]
     assert environment.expert is not None
     env = make_environment(environment.id, **environment.env_kwargs)
-    expert = getattr(transfer, environment.expert["policy"].partition(":")[2])(env)
+    expert = import_object(environment.expert["policy"])(env)
     assert record_expert(env, expert, n_episodes=10, seed=0).episode_returns.min() >= lowest
 
 
