@@ -175,15 +175,20 @@ class Learner:
     @property
     def largest_value(self) -> float:
         """
-        No value is larger than that of the largest reward in every step for ever, infinite where there is no such bound.
+        No value is larger than that of the largest reward in every step for ever, and none above 0 where nothing positive was
+        ever paid; infinite where there is no such bound.
 
         What the expert adds to the loss raises values though nobody pays for it, and what was never tried is taken for the
-        best of all. There is no bound before something positive was paid: nobody knows what it will be.
+        best of all.
         """
         largest, env = self.state.largest_reward, self.host._vec_normalize_env
         gamma = getattr(self.host.replay_buffer, "gamma", self.host.gamma)
         # with the published loss alone the targets are the host's
-        if len(self.losses) == 1 or largest <= 0 or gamma >= 1:
+        if len(self.losses) == 1 or np.isneginf(largest):
+            return np.inf
+        if largest <= 0:
+            return 0.0
+        if gamma >= 1:
             return np.inf
         paid = largest if env is None else float(env.normalize_reward(np.array([largest]))[0])
         return paid / (1 - gamma)

@@ -17,7 +17,7 @@ from tests.imitation.line_models import learner_of, make
 def test_by_hand() -> None:
     learner = learner_of(make(gamma=0.75, imitation_coef=1.0))
     assert learner.largest_value == np.inf, "nothing is known yet"
-    for rewards, expected in (([-1.0, 0.0], np.inf), ([0.0, 2.0], 8.0), ([1.0, 0.5], 8.0), ([3.0, 0.0], 12.0)):
+    for rewards, expected in (([-1.0, -2.0], 0.0), ([-1.0, 0.0], 0.0), ([0.0, 2.0], 8.0), ([1.0, 0.5], 8.0), ([3.0, 0.0], 12.0)):
         learner.note_rewards(np.array(rewards))
         assert learner.largest_value == expected
 
@@ -27,6 +27,13 @@ def test_without_discounting_or_imitation_there_is_no_bound(arguments: dict[str,
     learner = learner_of(make(**{"imitation_coef": 1.0, **arguments}))
     learner.note_rewards(np.array([1.0]))
     assert learner.largest_value == np.inf
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [({"gamma": 1.0, "imitation_coef": 1.0}, 0.0), ({**PAPER}, np.inf)])
+def test_nothing_is_worth_more_than_0_where_all_rewards_are_negative(arguments: dict[str, Any], expected: float) -> None:
+    learner = learner_of(make(**arguments))
+    learner.note_rewards(np.array([-1.0]))
+    assert learner.largest_value == expected
 
 
 def test_it_is_in_the_unit_of_normalised_rewards() -> None:
