@@ -56,8 +56,20 @@ def write_headline(folder: ResultFolder, path: Path) -> Table:
     pairs = {row.name: _pair(row, groups[row.suite]) for row in TASKS}
     with matplotlib.rc_context({**STYLE, "savefig.dpi": 200}):
         save(_figure({name: pairs[name] for name in FIGURE}), path)
-    rows = [[row.name, *map(scores, pairs[row.name]), cpu_time(pairs[row.name][1], compared[row.suite])] for row in TASKS]
-    return Table(["", "DQN, greedy", "DIIQN or HADIIQN, greedy", "CPU time"], rows)
+    rows = [[row.name, *columns(*pairs[row.name]), cpu_time(pairs[row.name][1], compared[row.suite])] for row in TASKS]
+    return Table(["", "steps", "expert", "DQN, greedy", "DIIQN or HADIIQN, greedy", "CPU time"], rows)
+
+
+def columns(base: Group | None, group: Group | None) -> list[str]:
+    """
+    Tell how long runs are, what their expert returns, and what both sides reach.
+
+    :param base: runs of DQN, if there are any
+    :param group: runs that it is compared with, if there are any
+    """
+    known = group or base
+    steps, expert = (NOTHING, NOTHING) if known is None else (f"{known.n_timesteps:,}", number(known.reference_return))
+    return [steps.replace(",", " "), expert, counted_scores(base), counted_scores(group)]
 
 
 def load_compared(folder: ResultFolder, names: set[str]) -> tuple[dict[str, list[Group]], dict[str, list[Comparison]]]:

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from benchmarks.algorithms import BASELINE
 from benchmarks.analysis import default_group
-from benchmarks.headline import counted_scores, cpu_time, load_compared
-from benchmarks.report import NOTHING, number
+from benchmarks.headline import columns, cpu_time, load_compared
 from benchmarks.storage import ResultFolder
 from benchmarks.tables import Table
 
@@ -48,15 +47,11 @@ def zoo_table(folder: ResultFolder) -> Table:
     rows = []
     for entry in ENTRIES:
         base, group = (default_group(entry.environment, name, groups[entry.suite]) for name in (BASELINE, entry.algorithm))
-        known = group or base
         rows.append(
             [
                 f"`{entry.algorithm}`",
                 f"`{entry.env_id}`",
-                NOTHING if known is None else f"{known.n_timesteps:,}".replace(",", " "),
-                NOTHING if known is None else number(known.reference_return),
-                counted_scores(base),
-                counted_scores(group),
+                *columns(base, group),
                 cpu_time(group, compared[entry.suite]),
                 f"`{entry.suite} --only '{entry.environment}/*'`",
             ]
