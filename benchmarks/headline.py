@@ -36,6 +36,10 @@ TASKS = (
     Row("demo", "Maze2D", "diiqn", "maze"),
     Row("mazes", "king-expert", "hadiiqn", "maze, other moves (HADIIQN)"),
     Row("point_maze", "point-maze", "hadiiqn", "PointMaze, other forces (HADIIQN)"),
+    Row("transfer", "Taxi", "diiqn", "Taxi"),
+    Row("transfer", "CliffWalking", "diiqn", "CliffWalking"),
+    Row("transfer", "Pendulum", "diiqn", "pendulum, five torques"),
+    Row("transfer", "SimpleCrossing", "diiqn", "MiniGrid, a part in view"),
 )
 FIGURE = ("Breakout", "Asterix", "CartPole")
 """The tasks that are drawn, by name."""
