@@ -17,7 +17,13 @@ from tests.imitation.line_models import learner_of, make
 def test_by_hand() -> None:
     learner = learner_of(make(gamma=0.75, imitation_coef=1.0))
     assert learner.largest_value == np.inf, "nothing is known yet"
-    for rewards, expected in (([-1.0, -2.0], 0.0), ([-1.0, 0.0], 0.0), ([0.0, 2.0], 8.0), ([1.0, 0.5], 8.0), ([3.0, 0.0], 12.0)):
+    for rewards, expected in (
+        ([-1.0, -2.0], 0.0),
+        ([-1.0, 0.0], 0.0),
+        ([0.0, 2.0], 8.0),
+        ([1.0, 0.5], 8.0),
+        ([3.0, 0.0], 12.0),
+    ):
         learner.note_rewards(np.array(rewards))
         assert learner.largest_value == expected
 
