@@ -295,8 +295,8 @@ class Agent:
         s, a, r, next_s, terminal = (column[i] for column in self.replay)
         self.dynamics.learn(s, th.as_tensor(a), next_s)
         self.reward_model.learn(s, r, next_s, terminal)
-        # no value is larger than that of the largest reward for ever, or than 0 where nothing positive was paid
-        self.largest_value = max(float(self.replay[2][: self.size].max()), 0.0) / (1 - self.gamma)
+        # no value is larger than that of the largest reward for ever, or than 0 where all are negative
+        self.largest_value = max(float(self.replay[2][: self.size].max()) or np.inf, 0.0) / (1 - self.gamma)
         e = self.rng.integers(len(self.expert.s), size=CLONE_BATCH)
         probabilities = self.dynamics.ask(self.expert.s[e], self.expert.next_s[e]).softmax(dim=1)
         minimize(F.cross_entropy(self.clone(self.expert.s[e]), probabilities), self.clone.optimizer)

@@ -175,18 +175,18 @@ class Learner:
     @property
     def largest_value(self) -> float:
         """
-        No value is larger than that of the largest reward in every step for ever, and none above 0 where nothing positive was
-        ever paid; infinite where there is no such bound.
+        No value is larger than that of the largest reward in every step for ever, or than 0 where all rewards are negative;
+        infinite where there is no such bound.
 
         What the expert adds to the loss raises values though nobody pays for it, and what was never tried is taken for the
-        best of all.
+        best of all. Where the best that was ever paid is 0, there is no bound: nobody knows what is to come.
         """
         largest, env = self.state.largest_reward, self.host._vec_normalize_env
         gamma = getattr(self.host.replay_buffer, "gamma", self.host.gamma)
         # with the published loss alone the targets are the host's
-        if len(self.losses) == 1 or np.isneginf(largest):
+        if len(self.losses) == 1 or largest in (-np.inf, 0.0):
             return np.inf
-        if largest <= 0:
+        if largest < 0:
             return 0.0
         if gamma >= 1:
             return np.inf

@@ -19,7 +19,7 @@ def test_by_hand() -> None:
     assert learner.largest_value == np.inf, "nothing is known yet"
     for rewards, expected in (
         ([-1.0, -2.0], 0.0),
-        ([-1.0, 0.0], 0.0),
+        ([-1.0, 0.0], np.inf),
         ([0.0, 2.0], 8.0),
         ([1.0, 0.5], 8.0),
         ([3.0, 0.0], 12.0),
