@@ -125,6 +125,8 @@ class GuidedExploration:
         if self.episodes is None:
             statistics.pop("guide_episodes", None)
             return statistics
+        # of all episodes without a guided step, the short ones are too many
+        statistics.pop("own_return", None)
         return statistics | self.episodes.returns.statistics()
 
     def _draw_stretches(self, rate: float) -> None:
@@ -135,7 +137,7 @@ class GuidedExploration:
         goes_on |= self._guided & self.guide.committed()
         guided = np.where(self._episode_start, drawn < rate, goes_on)
         if self.episodes is not None:
-            guided |= self.episodes.guides
+            guided = (guided & ~self.episodes.alone) | self.episodes.guides
         self.guide.release(~(self._guided & guided) | self._episode_start)
         self._guided = guided
         self._episode_start = np.zeros_like(guided)

@@ -12,7 +12,7 @@ from sb3_diiqn.inference.settings import Seed
 
 class ComparedReturns:
     """
-    The returns of the latest guide episodes, and of the agent's own.
+    The returns of the latest guide episodes, and of those that the agent played alone.
 
     Guide and agent both learn, so that what lies further back says nothing about them any more: it is forgotten also where no
     newer ones of a kind have come in, and a guide that had a bad beginning is given another try. As long as all episodes ever
@@ -39,7 +39,7 @@ class ComparedReturns:
         """
         Note an episode that ended.
 
-        :param by_guide: whether the guide played it, else the agent
+        :param by_guide: whether the guide played it, else the agent alone
         :param episode_return: sum of its rewards
         """
         self._episodes.append((by_guide, episode_return))
@@ -79,10 +79,10 @@ class ComparedReturns:
         """
         Return the mean returns that are compared, as far as there are any, and how probable it is that the guide is better.
 
-        :return: ``guide_return``, of the latest guide episodes; ``compared_return``, of those of the agent's own that these
-            are compared with; and ``guide_is_better``
+        :return: ``guide_return``, of the latest guide episodes; ``own_return``, of those of the agent alone; and
+            ``guide_is_better``
         """
-        returns = {"guide_return": self.latest(by_guide=True), "compared_return": self.latest(by_guide=False)}
+        returns = {"guide_return": self.latest(by_guide=True), "own_return": self.latest(by_guide=False)}
         known = {name: float(np.mean(values)) for name, values in returns.items() if len(values)}
         return {**known, "guide_is_better": self.guide_is_better()}
 
@@ -102,11 +102,13 @@ class ComparedReturns:
 
 class GuideEpisodes:
     """
-    Draws which episodes the guide plays: a fraction of them, times how clearly it is better than the agent.
+    Draws which episodes the guide plays: a fraction of them, times how clearly it is better than the agent alone.
 
     The fraction falls linearly to 0 over the training: where a guide stays just a little better, the agent would else never
     have the episodes of its own that it learns most from. A guide that is an equal or worse, such as the clone of a bad
     expert, has nothing left to play but a few episodes, which find out whether it has become better.
+
+    Some of the other episodes the agent plays alone, without a guided stretch. Only these say what it can do by itself.
 
     :param fraction: fraction of the episodes that a clearly better guide plays at the beginning, in [0, 1)
     :param returns: what is known of the episodes until now
@@ -116,23 +118,28 @@ class GuideEpisodes:
 
     #: lower bound of how clearly the guide is better, so that a few of its episodes find out whether it has become so
     least = 0.05
+    #: fraction of the other episodes that the agent plays without guided stretches
+    fraction_alone = 0.25
 
     def __init__(self, fraction: float, returns: ComparedReturns, n_envs: int, seed: Seed = None) -> None:
         self.fraction = fraction
         self.returns = returns
         #: which environments are in an episode that the guide plays, shape (n_envs,), bool
         self.guides = np.zeros(n_envs, dtype=bool)
+        #: which environments are in an episode that the agent plays alone, shape (n_envs,), bool
+        self.alone = np.zeros(n_envs, dtype=bool)
         self._return = np.zeros(n_envs)
         self._generator = np.random.default_rng(seed)
 
     def restart(self) -> None:
         """Forget the episodes that are under way: the environments are reset, and nobody knows what would have come of it."""
         self.guides[:] = False
+        self.alone[:] = False
         self._return[:] = 0.0
 
     def begin(self, starts: np.ndarray, progress_remaining: float) -> None:
         """
-        Draw who plays the episodes that begin.
+        Draw who plays the episodes that begin: the guide, the agent alone, or the agent with guided stretches.
 
         :param starts: whether each environment's episode begins, shape (n_envs,)
         :param progress_remaining: how much of the training is still to come, in [0, 1]
@@ -141,16 +148,18 @@ class GuideEpisodes:
             return
         rate = self.fraction * progress_remaining * max(self.returns.guide_is_clearly_better(), self.least)
         self.guides = np.where(starts, self._generator.random(len(starts)) < rate, self.guides)
+        alone = ~self.guides & (self._generator.random(len(starts)) < self.fraction_alone)
+        self.alone = np.where(starts, alone, self.alone)
 
     def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:
         """
-        Note a step of each environment.
+        Note a step of each environment. Returns are kept of episodes that the guide or the agent alone has played.
 
         :param rewards: rewards, not normalised, shape (n_envs,)
         :param dones: whether each episode ended or was cut, shape (n_envs,)
         :param count: whether episodes that end count; not before the guide has learned something
         """
         self._return += rewards
-        for environment in np.flatnonzero(dones) if count else ():
+        for environment in np.flatnonzero(dones & (self.guides | self.alone)) if count else ():
             self.returns.note(bool(self.guides[environment]), float(self._return[environment]))
         self._return[dones] = 0.0
