@@ -33,7 +33,7 @@ LEARNING_RATE, BATCH, LEARNING_STARTS, FINAL_EPSILON = 1e-3, 64, 200, 0.05  # of
 # of the published method, which leaves K, BETA and the largest error open; beside a network only equality is believed
 TAU, K, BETA, C_MAX, MAX_ERROR = 0.97, 5, 1.0, 150_000, {"paper": 0.03, "default": 1e-4}
 # of the guide: its episodes at first, its part of the exploration, in stretches of this mean length; comparison of returns
-GUIDE_FRACTION, EXPLORATION_FRACTION, STRETCH, WINDOW, FEWEST, PATIENCE, LEAST = 0.8, 0.8, 20, 15, 5, 50, 0.05
+GUIDE_FRACTION, EXPLORATION_FRACTION, STRETCH, ALONE, WINDOW, FEWEST, PATIENCE, LEAST = 0.8, 0.8, 20, 0.25, 15, 5, 50, 0.05
 EXPERT_BATCH, NETWORK_BATCH, CLONE_BATCH, MAX_AMOUNTS, REWARD_WARM_UP = 16, 64, 256, 32, 250
 # epsilon falls in a fraction of the training; then updates of Q-network and target network, every so many steps
 Task = namedtuple("Task", "env_id env_kwargs recording steps gamma exploration train_every target_every")
@@ -164,14 +164,14 @@ def estimate(probabilities: th.Tensor) -> tuple[th.Tensor, th.Tensor]:
 
 
 class Guide:
-    """Who plays: the clone of the expert leads some episodes, and stretches of the exploration elsewhere."""
+    """Who plays: the clone of the expert some episodes, the agent alone others; in the rest, the clone leads stretches."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng, self.returns, self.n_led, self.differed = rng, deque(maxlen=500), 0, False
-        self.is_better, self.is_known, self.plays, self.leads = 1.0, False, False, False  # leads: in this step
+        self.is_better, self.is_known, self.plays, self.alone, self.leads = 1.0, False, False, False, False
 
     def note(self, episode_return: float) -> None:
-        """(9) P: the probability that guide episodes return more than the agent's own, from the latest of each kind."""
+        """(9) P: the probability that guide episodes return more than the agent's alone, from the latest of each."""
         self.returns.append((self.plays, episode_return))
         self.n_led, self.differed = self.n_led + self.plays, self.differed or episode_return != self.returns[0][1]
         led, own = (np.array([value for by, value in self.returns if by == kind][-WINDOW:]) for kind in (True, False))
@@ -186,10 +186,11 @@ class Guide:
         """Draw whether the guide leads in this step, and return the remaining rate of random actions."""
         if begins:
             self.plays = self.rng.random() < GUIDE_FRACTION * remaining * max(2 * self.is_better - 1, LEAST)
+            self.alone = not self.plays and self.rng.random() < ALONE
         rate, lot = EXPLORATION_FRACTION * epsilon, self.rng.random()
         start = rate / (rate + STRETCH * (1 - rate))  # so that stretches are this fraction of all steps in the long run
         goes_on = lot < rate if begins else lot >= (1 - start) / STRETCH if self.leads else lot < start
-        self.leads = self.plays or goes_on
+        self.leads = self.plays or (goes_on and not self.alone)
         return (epsilon - rate) / (1 - rate)
 
     def imitation_weight(self, remaining: float) -> float:
@@ -256,8 +257,7 @@ class Agent:
         # (13) the greedy policy is that of the mean over about the latest twentieth of the updates
         for mean, latest in zip(self.mean.parameters(), self.q.parameters(), strict=True):
             mean.data.lerp_(latest.data, min(1.0, 20 / self.n_updates) if self.method == "default" else 1.0)
-        # ever more rarely, as there is less and less that is new to them
-        if self.method == "default" and self.n_updates % int(np.clip(self.n_updates // 250, 4, 256)) == 0:
+        if self.method == "default" and self.n_updates % int(np.clip(self.n_updates // 250, 4, 256)) == 0:  # ever more rarely
             self.train_networks()
 
     def published_term(self, i: np.ndarray, losses: th.Tensor) -> th.Tensor:
@@ -326,7 +326,7 @@ def train(task: Task, method: str, seed: int = 0, every: int = 2000, episodes: i
         observation, r, terminated, truncated, _ = env.step(a)
         done, episode_return = terminated or truncated, episode_return + float(r)
         agent.store(s, a, float(r), s := np.asarray(observation, np.float32).ravel(), terminated)
-        if done and learns and method == "default":
+        if done and learns and (agent.guide.plays or agent.guide.alone):
             agent.guide.note(episode_return)
         if learns and step % task.train_every == 0:
             agent.update(1 - progress)

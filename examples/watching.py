@@ -19,7 +19,7 @@ from sb3_diiqn import DIIQN, datasets
 
 STEPS = "time/total_timesteps"
 #: What is drawn, and in which colour.
-RETURNS = {"expert/guide_return": "#009E73", "expert/compared_return": "#E69F00", "expert/own_return": "#D55E00"}
+RETURNS = {"expert/guide_return": "#009E73", "expert/own_return": "#D55E00"}
 WEIGHT = "expert/imitation_weight"
 
 
@@ -67,7 +67,7 @@ def draw(logged: dict[str, tuple[list[float], list[float]]], picture: Path) -> N
     for axes in (returns, weight):
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.25)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     figure.savefig(picture, dpi=90)
 
 

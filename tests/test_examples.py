@@ -117,7 +117,7 @@ def test_watching(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> N
     picture = tmp_path_factory.mktemp("picture") / "watching.png"
     output = output_of(EXAMPLES / "watching.py", "--timesteps", 1500, "--picture", picture, folder=tmp_path)
     values = dict(re.findall(r"^expert/(\w+): (\d\S*) at step \d+$", output, re.MULTILINE))
-    assert values.keys() == {"guide_return", "compared_return", "own_return", "imitation_weight"}
+    assert values.keys() == {"guide_return", "own_return", "imitation_weight"}
     assert 0 <= float(values["imitation_weight"]) <= 1
     assert picture.read_bytes().startswith(b"\x89PNG")
 

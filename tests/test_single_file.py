@@ -139,8 +139,14 @@ def test_stretches() -> None:
     guide.is_better = 0.0
     single_steps = [guide.draw(0.5, 0.0, step % 500 == 0) for step in range(50_000)]
     assert single_steps[0] == pytest.approx((0.5 - 0.4) / (1 - 0.4))
-    led = [bool(guide.draw(0.5, 0.0, step % 500 == 0) >= 0 and guide.leads) for step in range(50_000)]
-    assert np.mean(led) == pytest.approx(0.4, abs=0.05)
+    steps = []
+    for step in range(100_000):
+        guide.draw(0.5, 0.0, step % 500 == 0)
+        steps.append((guide.alone, guide.leads))
+    alone, led = np.array(steps).T
+    assert np.mean(alone) == pytest.approx(0.25, abs=0.1)
+    assert not led[alone].any()
+    assert np.mean(led[~alone]) == pytest.approx(0.4, abs=0.05)
 
 
 class Evaluating(BaseCallback):

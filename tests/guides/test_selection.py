@@ -46,7 +46,7 @@ def test_only_the_latest_episodes_count() -> None:
     for _ in range(15):
         returns.note(True, 2)
     assert returns.guide_is_better() == 1
-    assert returns.statistics() == {"guide_return": 2, "compared_return": 1, "guide_is_better": 1}
+    assert returns.statistics() == {"guide_return": 2, "own_return": 1, "guide_is_better": 1}
 
 
 def test_a_bad_beginning_is_forgotten_and_the_guide_tried_again() -> None:
@@ -113,13 +113,39 @@ def test_who_plays_changes_only_where_an_episode_begins() -> None:
 
 def test_returns_are_those_of_whole_episodes() -> None:
     returns = ComparedReturns()
-    episodes = GuideEpisodes(0.5, returns, n_envs=2, seed=0)
-    episodes.guides[:] = [True, False]
-    episodes.note(np.array([1.0, 10.0]), np.array([False, True]), count=False)  # too early to count
-    episodes.note(np.array([2.0, 20.0]), np.array([True, False]), count=True)
-    episodes.note(np.array([4.0, 40.0]), np.array([True, True]), count=True)
+    episodes = GuideEpisodes(0.5, returns, n_envs=3, seed=0)
+    episodes.guides[:] = [True, False, False]
+    episodes.alone[:] = [False, True, False]  # the third has guided stretches: it says nothing of either
+    episodes.note(np.array([1.0, 10.0, 0.1]), np.array([False, True, False]), count=False)  # too early to count
+    episodes.note(np.array([2.0, 20.0, 0.2]), np.array([True, False, True]), count=True)
+    episodes.note(np.array([4.0, 40.0, 0.4]), np.array([True, True, True]), count=True)
     assert list(returns.latest(by_guide=True)) == [3, 4]
     assert list(returns.latest(by_guide=False)) == [60]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.6])
+def test_fraction_of_episodes_that_the_agent_plays_alone(fraction: float) -> None:
+    episodes = GuideEpisodes(fraction, ComparedReturns(), n_envs=20_000, seed=0)
+    episodes.begin(np.ones(20_000, dtype=bool), 1.0)
+    assert not (episodes.alone & episodes.guides).any()
+    assert episodes.alone.mean() == pytest.approx(0.25 * (1 - fraction), abs=0.02)
+    before = episodes.alone.copy()
+    episodes.begin(np.zeros(20_000, dtype=bool), 1.0)
+    np.testing.assert_array_equal(episodes.alone, before)
+
+
+def test_alone_is_without_guided_stretches() -> None:
+    """Half of the exploration is guided elsewhere, from the first step of an episode on."""
+    n_envs = 2000
+    episodes = GuideEpisodes(0.0, ComparedReturns(), n_envs, seed=0)
+    exploration = GuidedExploration(Recorder(), 0.5, N_ACTIONS, n_envs, 0, episodes)
+    led = np.zeros(n_envs, dtype=int)
+    for _ in range(50):
+        led += exploration.override(np.full(n_envs, HOST), np.arange(n_envs)[:, None], 1.0) == EXPERT
+        exploration.note_step(np.zeros(n_envs), np.zeros(n_envs, dtype=bool))
+    assert episodes.alone.mean() == pytest.approx(0.25, abs=0.05)
+    assert (led[episodes.alone] == 0).all()
+    assert led[~episodes.alone].mean() == pytest.approx(25, abs=1.5)
 
 
 def guides_actions(fraction: float, guides: list[float], own: list[float], n_envs: int = 4000) -> np.ndarray:

@@ -93,7 +93,7 @@ def guided(env: LineEnv | None = None, algorithm: Any = DIIQN, **settings: Any) 
 def test_learning_notes_the_returns_and_keeps_them_in_the_file(tmp_path: Path) -> None:
     model = guided(guide_fraction=0.5).learn(400)
     statistics = model.expert_statistics()
-    assert {"guide_return", "compared_return", "guide_is_better"} <= statistics.keys()
+    assert {"guide_return", "own_return", "guide_is_better"} <= statistics.keys()
     model.save(tmp_path / "model")
     loaded = DIIQN.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks())
     for by_guide in (True, False):
