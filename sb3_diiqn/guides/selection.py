@@ -55,6 +55,14 @@ class ComparedReturns:
         """
         return np.array([value for guides, value in self._episodes if guides == by_guide][-self._window :])
 
+    def are_enough(self, by_guide: bool) -> bool:
+        """
+        Tell whether so many episodes of one kind are known that they can be compared.
+
+        :param by_guide: those of the guide, else the agent's own
+        """
+        return len(self.latest(by_guide)) >= self.fewest
+
     def guide_is_better(self) -> float:
         """
         Tell how probable it is that guide episodes return more in the mean; 1 as long as nothing is known, or from there
@@ -108,7 +116,8 @@ class GuideEpisodes:
     have the episodes of its own that it learns most from. A guide that is an equal or worse, such as the clone of a bad
     expert, has nothing left to play but a few episodes, which find out whether it has become better.
 
-    Some of the other episodes the agent plays alone, without a guided stretch. Only these say what it can do by itself.
+    Some of the other episodes the agent plays alone, without a guided stretch; all of them, as long as few are known. Only
+    these say what it can do by itself.
 
     :param fraction: fraction of the episodes that a clearly better guide plays at the beginning, in [0, 1)
     :param returns: what is known of the episodes until now
@@ -148,7 +157,8 @@ class GuideEpisodes:
             return
         rate = self.fraction * progress_remaining * max(self.returns.guide_is_clearly_better(), self.least)
         self.guides = np.where(starts, self._generator.random(len(starts)) < rate, self.guides)
-        alone = ~self.guides & (self._generator.random(len(starts)) < self.fraction_alone)
+        fraction = self.fraction_alone if self.returns.are_enough(by_guide=False) else 1.0
+        alone = ~self.guides & (self._generator.random(len(starts)) < fraction)
         self.alone = np.where(starts, alone, self.alone)
 
     def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:
