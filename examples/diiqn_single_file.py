@@ -186,7 +186,7 @@ class Guide:
         """Draw whether the guide leads in this step, and return the remaining rate of random actions."""
         if begins:
             self.plays = self.rng.random() < GUIDE_FRACTION * remaining * max(2 * self.is_better - 1, LEAST)
-            self.alone = not self.plays and self.rng.random() < ALONE
+            self.alone = not self.plays and (sum(not led for led, _ in self.returns) < FEWEST or self.rng.random() < ALONE)
         rate, lot = EXPLORATION_FRACTION * epsilon, self.rng.random()
         start = rate / (rate + STRETCH * (1 - rate))  # so that stretches are this fraction of all steps in the long run
         goes_on = lot < rate if begins else lot >= (1 - start) / STRETCH if self.leads else lot < start

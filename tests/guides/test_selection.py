@@ -124,11 +124,13 @@ def test_returns_are_those_of_whole_episodes() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.6])
-def test_fraction_of_episodes_that_the_agent_plays_alone(fraction: float) -> None:
-    episodes = GuideEpisodes(fraction, ComparedReturns(), n_envs=20_000, seed=0)
+@pytest.mark.parametrize(("n_own", "expected"), [(0, 1.0), (4, 1.0), (5, 0.25)])
+def test_fraction_of_episodes_that_the_agent_plays_alone(fraction: float, n_own: int, expected: float) -> None:
+    """All that the guide leaves, as long as too few are known to compare."""
+    episodes = GuideEpisodes(fraction, compared([2] * 5, [1] * n_own), n_envs=20_000, seed=0)
     episodes.begin(np.ones(20_000, dtype=bool), 1.0)
     assert not (episodes.alone & episodes.guides).any()
-    assert episodes.alone.mean() == pytest.approx(0.25 * (1 - fraction), abs=0.02)
+    assert episodes.alone.mean() == pytest.approx(expected * (1 - fraction), abs=0.02)
     before = episodes.alone.copy()
     episodes.begin(np.zeros(20_000, dtype=bool), 1.0)
     np.testing.assert_array_equal(episodes.alone, before)
@@ -137,7 +139,7 @@ def test_fraction_of_episodes_that_the_agent_plays_alone(fraction: float) -> Non
 def test_alone_is_without_guided_stretches() -> None:
     """Half of the exploration is guided elsewhere, from the first step of an episode on."""
     n_envs = 2000
-    episodes = GuideEpisodes(0.0, ComparedReturns(), n_envs, seed=0)
+    episodes = GuideEpisodes(0.0, compared([2] * 5, [1] * 5), n_envs, seed=0)
     exploration = GuidedExploration(Recorder(), 0.5, N_ACTIONS, n_envs, 0, episodes)
     led = np.zeros(n_envs, dtype=int)
     for _ in range(50):
