@@ -52,9 +52,9 @@ def own_curve(result: dict[str, Any], at: np.ndarray) -> np.ndarray:
     """
     samples = result["expert_statistics"]
     told = [(sample["step"], sample["own_return"]) for sample in samples if "own_return" in sample]
-    # in older cells, without the other name, it is the return that the guide's is compared with
+    # in older cells, with another name for the guide's, it is of episodes with guided stretches, too
     compared = result["settings"]["settings"].get("guide_fraction") != 0
-    if told and (not compared or any("compared_return" in sample for sample in samples)):
+    if told and (not compared or any("guide_return" in sample for sample in samples)):
         steps, returns = np.array(told).T
         return np.asarray(returns[np.maximum(np.searchsorted(steps, at, side="right") - 1, 0)])
     episodes = result["training"] if plays_alone(result["settings"]) else {"step": [], "return": []}

@@ -33,7 +33,7 @@ LEARNING_RATE, BATCH, LEARNING_STARTS, FINAL_EPSILON = 1e-3, 64, 200, 0.05  # of
 # of the published method, which leaves K, BETA and the largest error open; beside a network only equality is believed
 TAU, K, BETA, C_MAX, MAX_ERROR = 0.97, 5, 1.0, 150_000, {"paper": 0.03, "default": 1e-4}
 # of the guide: its episodes at first, its part of the exploration, in stretches of this mean length; comparison of returns
-GUIDE_FRACTION, EXPLORATION_FRACTION, STRETCH, ALONE, WINDOW, FEWEST, PATIENCE, LEAST = 0.8, 0.8, 20, 0.25, 15, 5, 50, 0.05
+GUIDE_FRACTION, EXPLORATION_FRACTION, STRETCH, ALONE, WINDOW, FEWEST, PATIENCE, LEAST = 0.8, 0.8, 20, 0.5, 15, 5, 50, 0.05
 EXPERT_BATCH, NETWORK_BATCH, CLONE_BATCH, MAX_AMOUNTS, REWARD_WARM_UP = 16, 64, 256, 32, 250
 # epsilon falls in a fraction of the training; then updates of Q-network and target network, every so many steps
 Task = namedtuple("Task", "env_id env_kwargs recording steps gamma exploration train_every target_every")

@@ -144,7 +144,7 @@ def test_stretches() -> None:
         guide.draw(0.5, 0.0, step % 500 == 0)
         steps.append((guide.alone, guide.leads))
     alone, led = np.array(steps).T
-    assert np.mean(alone) == pytest.approx(0.25, abs=0.1)
+    assert np.mean(alone) == pytest.approx(0.5, abs=0.1)
     assert not led[alone].any()
     assert np.mean(led[~alone]) == pytest.approx(0.4, abs=0.05)
 

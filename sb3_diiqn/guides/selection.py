@@ -128,7 +128,7 @@ class GuideEpisodes:
     #: lower bound of how clearly the guide is better, so that a few of its episodes find out whether it has become so
     least = 0.05
     #: fraction of the other episodes that the agent plays without guided stretches
-    fraction_alone = 0.25
+    fraction_alone = 0.5
 
     def __init__(self, fraction: float, returns: ComparedReturns, n_envs: int, seed: Seed = None) -> None:
         self.fraction = fraction

@@ -127,7 +127,7 @@ def test_own_return_is_that_of_episodes_that_no_guide_led(
     result = {
         "settings": {"class": algorithm, "settings": {} if guide is None else {"guide": guide}},
         "training": {"step": [25, 50, 75, 100], "return": [1.0, 2.0, 4.5, 10.5]},
-        "expert_statistics": [{"step": 1} if -1 in told else {"step": 1, "compared_return": 3.0}]
+        "expert_statistics": [{"step": 1} if -1 in told else {"step": 1, "guide_return": 3.0}]
         + [{"step": step, "own_return": value} for step, value in told.items()],
     }
     np.testing.assert_allclose(curves.own_curve(result, np.array([25, 50, 75, 100])), expected)
