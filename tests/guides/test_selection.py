@@ -127,7 +127,7 @@ def test_returns_are_those_of_whole_episodes() -> None:
 @pytest.mark.parametrize(("n_own", "expected"), [(0, 1.0), (4, 1.0), (5, 0.5)])
 def test_fraction_of_episodes_that_the_agent_plays_alone(fraction: float, n_own: int, expected: float) -> None:
     """All that the guide leaves, as long as too few are known to compare."""
-    episodes = GuideEpisodes(fraction, compared([2] * 5, [1] * n_own), n_envs=20_000, seed=0)
+    episodes = GuideEpisodes(fraction, compared([1, 2, 2, 2, 2], [1] * n_own), n_envs=20_000, seed=0)
     episodes.begin(np.ones(20_000, dtype=bool), 1.0)
     assert not (episodes.alone & episodes.guides).any()
     assert episodes.alone.mean() == pytest.approx(expected * (1 - fraction), abs=0.02)
