@@ -136,6 +136,10 @@ def test_comparison_and_weight(better: float) -> None:
 def test_stretches() -> None:
     """The guide leads the fraction of steps that it is to lead, whatever the exploration rate."""
     guide = single.Guide(np.random.default_rng(0))
+    for _ in range(single.FEWEST):
+        guide.draw(0.5, 0.0, begins=True)
+        assert guide.alone, "as long as there are too few to compare"
+        guide.note(1.0)
     guide.is_better = 0.0
     single_steps = [guide.draw(0.5, 0.0, step % 500 == 0) for step in range(50_000)]
     assert single_steps[0] == pytest.approx((0.5 - 0.4) / (1 - 0.4))
