@@ -116,10 +116,11 @@ class GuideEpisodes:
     have the episodes of its own that it learns most from. A guide that is an equal or worse, such as the clone of a bad
     expert, has nothing left to play but a few episodes, which find out whether it has become better.
 
-    Some of the other episodes the agent plays alone, without a guided stretch; all of them, as long as few are known. Only
-    these say what it can do by itself.
+    Some of the other episodes the agent may play alone, without a guided stretch; all of them, as long as few are known. Then
+    only these are compared with the guide's.
 
     :param fraction: fraction of the episodes that a clearly better guide plays at the beginning, in [0, 1)
+    :param fraction_alone: fraction of the other episodes that the agent plays alone, in [0, 1]; 0: all of them are compared
     :param returns: what is known of the episodes until now
     :param n_envs: number of environments
     :param seed: seed of the draws
@@ -127,11 +128,12 @@ class GuideEpisodes:
 
     #: lower bound of how clearly the guide is better, so that a few of its episodes find out whether it has become so
     least = 0.05
-    #: fraction of the other episodes that the agent plays without guided stretches
-    fraction_alone = 0.5
 
-    def __init__(self, fraction: float, returns: ComparedReturns, n_envs: int, seed: Seed = None) -> None:
+    def __init__(
+        self, fraction: float, fraction_alone: float, returns: ComparedReturns, n_envs: int, seed: Seed = None
+    ) -> None:
         self.fraction = fraction
+        self.fraction_alone = fraction_alone
         self.returns = returns
         #: which environments are in an episode that the guide plays, shape (n_envs,), bool
         self.guides = np.zeros(n_envs, dtype=bool)
@@ -157,19 +159,21 @@ class GuideEpisodes:
             return
         rate = self.fraction * progress_remaining * max(self.returns.guide_is_clearly_better(), self.least)
         self.guides = np.where(starts, self._generator.random(len(starts)) < rate, self.guides)
-        fraction = self.fraction_alone if self.returns.are_enough(by_guide=False) else 1.0
-        alone = ~self.guides & (self._generator.random(len(starts)) < fraction)
-        self.alone = np.where(starts, alone, self.alone)
+        if self.fraction_alone > 0:
+            fraction = self.fraction_alone if self.returns.are_enough(by_guide=False) else 1.0
+            alone = ~self.guides & (self._generator.random(len(starts)) < fraction)
+            self.alone = np.where(starts, alone, self.alone)
 
     def note(self, rewards: np.ndarray, dones: np.ndarray, count: bool) -> None:
         """
-        Note a step of each environment. Returns are kept of episodes that the guide or the agent alone has played.
+        Note a step of each environment.
 
         :param rewards: rewards, not normalised, shape (n_envs,)
         :param dones: whether each episode ended or was cut, shape (n_envs,)
         :param count: whether episodes that end count; not before the guide has learned something
         """
         self._return += rewards
-        for environment in np.flatnonzero(dones & (self.guides | self.alone)) if count else ():
+        compared = dones & (self.guides | self.alone) if self.fraction_alone > 0 else dones
+        for environment in np.flatnonzero(compared) if count else ():
             self.returns.note(bool(self.guides[environment]), float(self._return[environment]))
         self._return[dones] = 0.0

@@ -54,6 +54,7 @@ class Habits:
     :param guide: the default of the argument
     :param expert_rewards: the default of the argument
     :param exploration_fraction: fraction of the exploratory steps that are guided
+    :param fraction_alone: fraction of its own episodes that the agent plays without guided steps
     :param shortest: whether the guide takes the shortest way that it knows, instead of going on step by step
     :param intentions: whether tables tell, where outcomes are chance, what the expert means
     :param imitate_guide: whether the agent imitates what the guide did in its own transitions, too
@@ -64,6 +65,7 @@ class Habits:
     guide: str
     expert_rewards: str
     exploration_fraction: float
+    fraction_alone: float
     shortest: bool
     intentions: bool
     imitate_guide: bool
@@ -72,11 +74,27 @@ class Habits:
 
 #: Where states repeat, what was inferred from a single transition holds, and matching finds the way.
 WHERE_STATES_REPEAT = Habits(
-    "nearest", "matching", "none", 0.5, shortest=True, intentions=True, imitate_guide=True, kept_imitation=0.2
+    inference="nearest",
+    guide="matching",
+    expert_rewards="none",
+    exploration_fraction=0.5,
+    fraction_alone=0.0,
+    shortest=True,
+    intentions=True,
+    imitate_guide=True,
+    kept_imitation=0.2,
 )
 #: Elsewhere networks generalise, and a clone of the expert has an answer everywhere.
 WHERE_STATES_VARY = Habits(
-    "inverse_dynamics", "both", "inferred", 0.8, shortest=False, intentions=False, imitate_guide=False, kept_imitation=0.0
+    inference="inverse_dynamics",
+    guide="both",
+    expert_rewards="inferred",
+    exploration_fraction=0.8,
+    fraction_alone=0.5,
+    shortest=False,
+    intentions=False,
+    imitate_guide=False,
+    kept_imitation=0.0,
 )
 
 #: States repeat where there are at most so many different ones ...

@@ -339,7 +339,8 @@ class Learner:
         guide = self._make_guide(context, matching_guide)
         episodes = None
         if self.config.guide_fraction > 0:
-            episodes = GuideEpisodes(self.config.guide_fraction, self.state.returns, context.n_envs, context.seed(4))
+            alone = self.habits.fraction_alone
+            episodes = GuideEpisodes(self.config.guide_fraction, alone, self.state.returns, context.n_envs, context.seed(4))
         fraction = self.habits.exploration_fraction
         return GuidedExploration(guide, fraction, context.n_actions, context.n_envs, context.seed(2), episodes)
 

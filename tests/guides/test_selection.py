@@ -96,13 +96,13 @@ def test_statistics_of_nothing() -> None:
 def test_fraction_of_episodes_that_the_guide_plays(
     guides: list[float], own: list[float], remaining: float, expected: float
 ) -> None:
-    episodes = GuideEpisodes(0.6, compared(guides, own), n_envs=20_000, seed=0)
+    episodes = GuideEpisodes(0.6, 0.5, compared(guides, own), n_envs=20_000, seed=0)
     episodes.begin(np.ones(20_000, dtype=bool), remaining)
     assert episodes.guides.mean() == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 20_000))
 
 
 def test_who_plays_changes_only_where_an_episode_begins() -> None:
-    episodes = GuideEpisodes(0.5, ComparedReturns(), n_envs=1000, seed=0)
+    episodes = GuideEpisodes(0.5, 0.0, ComparedReturns(), n_envs=1000, seed=0)
     episodes.begin(np.ones(1000, dtype=bool), 1.0)
     before = episodes.guides.copy()
     starts = np.arange(1000) < 500
@@ -113,7 +113,7 @@ def test_who_plays_changes_only_where_an_episode_begins() -> None:
 
 def test_returns_are_those_of_whole_episodes() -> None:
     returns = ComparedReturns()
-    episodes = GuideEpisodes(0.5, returns, n_envs=3, seed=0)
+    episodes = GuideEpisodes(0.5, 0.5, returns, n_envs=3, seed=0)
     episodes.guides[:] = [True, False, False]
     episodes.alone[:] = [False, True, False]  # the third has guided stretches: it says nothing of either
     episodes.note(np.array([1.0, 10.0, 0.1]), np.array([False, True, False]), count=False)  # too early to count
@@ -124,10 +124,10 @@ def test_returns_are_those_of_whole_episodes() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.6])
-@pytest.mark.parametrize(("n_own", "expected"), [(0, 1.0), (4, 1.0), (5, 0.5)])
+@pytest.mark.parametrize(("n_own", "expected"), [(0, 1.0), (4, 1.0), (5, 0.25)])
 def test_fraction_of_episodes_that_the_agent_plays_alone(fraction: float, n_own: int, expected: float) -> None:
     """All that the guide leaves, as long as too few are known to compare."""
-    episodes = GuideEpisodes(fraction, compared([1, 2, 2, 2, 2], [1] * n_own), n_envs=20_000, seed=0)
+    episodes = GuideEpisodes(fraction, 0.25, compared([1, 2, 2, 2, 2], [1] * n_own), n_envs=20_000, seed=0)
     episodes.begin(np.ones(20_000, dtype=bool), 1.0)
     assert not (episodes.alone & episodes.guides).any()
     assert episodes.alone.mean() == pytest.approx(expected * (1 - fraction), abs=0.02)
@@ -136,10 +136,19 @@ def test_fraction_of_episodes_that_the_agent_plays_alone(fraction: float, n_own:
     np.testing.assert_array_equal(episodes.alone, before)
 
 
+def test_where_it_never_plays_alone_all_of_its_episodes_are_compared() -> None:
+    returns = ComparedReturns()
+    episodes = GuideEpisodes(0.0, 0.0, returns, n_envs=2, seed=0)
+    episodes.begin(np.ones(2, dtype=bool), 1.0)
+    assert not episodes.alone.any()
+    episodes.note(np.array([1.0, 2.0]), np.array([True, True]), count=True)
+    assert list(returns.latest(by_guide=False)) == [1, 2]
+
+
 def test_alone_is_without_guided_stretches() -> None:
     """Half of the exploration is guided elsewhere, from the first step of an episode on."""
     n_envs = 2000
-    episodes = GuideEpisodes(0.0, compared([2] * 5, [1] * 5), n_envs, seed=0)
+    episodes = GuideEpisodes(0.0, 0.5, compared([2] * 5, [1] * 5), n_envs, seed=0)
     exploration = GuidedExploration(Recorder(), 0.5, N_ACTIONS, n_envs, 0, episodes)
     led = np.zeros(n_envs, dtype=int)
     for _ in range(50):
@@ -152,7 +161,7 @@ def test_alone_is_without_guided_stretches() -> None:
 
 def guides_actions(fraction: float, guides: list[float], own: list[float], n_envs: int = 4000) -> np.ndarray:
     """Actions of the second step of an episode without any other exploration, shape (n_envs,)."""
-    episodes = GuideEpisodes(fraction, compared(guides, own), n_envs, seed=1)
+    episodes = GuideEpisodes(fraction, 0.5, compared(guides, own), n_envs, seed=1)
     exploration = GuidedExploration(Recorder(), 0.0, N_ACTIONS, n_envs, 0, episodes)
     observations = np.arange(n_envs)[:, None]
     for _ in range(2):
