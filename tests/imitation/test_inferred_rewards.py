@@ -158,7 +158,7 @@ def test_both_hosts_save_and_go_on(tmp_path: Any, algorithm: str) -> None:
         pytest.importorskip("sb3_contrib")
         settings["policy_kwargs"] = {"net_arch": [8], "n_quantiles": 5}
     algorithm_class = getattr(sb3_diiqn, algorithm)
-    model = algorithm_class("MlpPolicy", LineEnv(), expert_data=right_walks(), **settings).learn(400)
+    model = algorithm_class("MlpPolicy", LineEnv(), expert_data=right_walks(), **settings).learn(800)
     model.save(tmp_path / "model")
     loaded = algorithm_class.load(tmp_path / "model", env=LineEnv(), expert_data=right_walks())
     assert loaded.expert_rewards == "inferred"

@@ -12,7 +12,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from sb3_diiqn import DIIQN
 from sb3_diiqn.guides import ComparedReturns, GuideEpisodes
-from tests.helpers import LineEnv, right_walks
+from tests.helpers import LineEnv, right_walks, with_habits
 from tests.imitation.line_models import exploration_of
 
 
@@ -32,7 +32,9 @@ class Noting(ComparedReturns):
 def make(learning_starts: int) -> tuple[DIIQN, Noting, Monitor[Any, Any]]:
     env = Monitor(LineEnv())
     fixed: dict[str, Any] = {"train_freq": 1, "buffer_size": 1000, "seed": 0, "device": "cpu"}
-    model = DIIQN("MlpPolicy", env, expert_data=right_walks(), learning_starts=learning_starts, **fixed)
+    # so that all of its episodes are compared
+    algorithm = with_habits(DIIQN, fraction_alone=0.0)
+    model: DIIQN = algorithm("MlpPolicy", env, expert_data=right_walks(), learning_starts=learning_starts, **fixed)
     returns = Noting()
     episodes_of(model).returns = returns
     return model, returns, env
