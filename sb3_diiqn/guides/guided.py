@@ -125,9 +125,10 @@ class GuidedExploration:
         if self.episodes is None:
             statistics.pop("guide_episodes", None)
             return statistics
-        # of all episodes without a guided step, the short ones are too many
-        statistics.pop("own_return", None)
-        return statistics | self.episodes.returns.statistics()
+        compared = self.episodes.returns.statistics()
+        # guided stretches are part of what is compared; or else, of all episodes without any, the short ones are too many
+        (compared if self.episodes.fraction_alone == 0 else statistics).pop("own_return", None)
+        return statistics | compared
 
     def _draw_stretches(self, rate: float) -> None:
         """Make a step of the two-state process whose long-run fraction of guided steps is the rate."""

@@ -87,7 +87,7 @@ class ComparedReturns:
         """
         Return the mean returns that are compared, as far as there are any, and how probable it is that the guide is better.
 
-        :return: ``guide_return``, of the latest guide episodes; ``own_return``, of those of the agent alone; and
+        :return: ``guide_return``, of the latest guide episodes; ``own_return``, of the agent's own that are compared; and
             ``guide_is_better``
         """
         returns = {"guide_return": self.latest(by_guide=True), "own_return": self.latest(by_guide=False)}

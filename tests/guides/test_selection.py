@@ -145,6 +145,19 @@ def test_where_it_never_plays_alone_all_of_its_episodes_are_compared() -> None:
     assert list(returns.latest(by_guide=False)) == [1, 2]
 
 
+@pytest.mark.parametrize(("fraction_alone", "own"), [(0.0, 7.0), (0.5, 1.0)])
+def test_the_own_return_is_that_of_episodes_without_a_guided_step(fraction_alone: float, own: float) -> None:
+    """Of those compared where the agent plays some alone, else of all that have none."""
+    episodes = GuideEpisodes(0.0, fraction_alone, compared([2] * 5, [1] * 5), n_envs=1, seed=0)
+    exploration = GuidedExploration(Recorder(), 0.0, N_ACTIONS, 1, 0, episodes)
+    episodes.begin = lambda starts, remaining: None  # type: ignore[method-assign]
+    exploration.override(np.array([HOST]), np.zeros((1, 1)), 1.0)
+    exploration.note_step(np.array([7.0]), np.array([True]))
+    statistics = exploration.statistics()
+    assert statistics["own_return"] == own
+    assert statistics["guide_return"] == 2
+
+
 def test_alone_is_without_guided_stretches() -> None:
     """Half of the exploration is guided elsewhere, from the first step of an episode on."""
     n_envs = 2000
