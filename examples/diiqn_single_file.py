@@ -34,7 +34,7 @@ LEARNING_RATE, BATCH, LEARNING_STARTS, FINAL_EPSILON = 1e-3, 64, 200, 0.05  # of
 TAU, K, BETA, C_MAX, MAX_ERROR = 0.97, 5, 1.0, 150_000, {"paper": 0.03, "default": 1e-4}
 # of the guide: its episodes at first, its part of the exploration, in stretches of this mean length; comparison of returns
 GUIDE_FRACTION, EXPLORATION_FRACTION, STRETCH, ALONE, WINDOW, FEWEST, PATIENCE, LEAST = 0.8, 0.8, 20, 0.5, 15, 5, 50, 0.05
-EXPERT_BATCH, NETWORK_BATCH, CLONE_BATCH, MAX_AMOUNTS, REWARD_WARM_UP = 16, 64, 256, 32, 250
+EXPERT_BATCH, NETWORK_BATCH, CLONE_BATCH, MAX_AMOUNTS, REWARD_WARM_UP, KEPT = 16, 64, 256, 32, 250, 0.2
 # epsilon falls in a fraction of the training; then updates of Q-network and target network, every so many steps
 Task = namedtuple("Task", "env_id env_kwargs recording steps gamma exploration train_every target_every")
 MAZE = {"layout": "paper", "actions": "NESW", "max_episode_steps": 100}
@@ -194,9 +194,9 @@ class Guide:
         return (epsilon - rate) / (1 - rate)
 
     def imitation_weight(self, remaining: float) -> float:
-        """(10) It falls to 0 over half of the training, sooner where the guide is worse, not while it is clearly better."""
+        """(10) It falls to KEPT over half of the training, sooner where the guide is worse, not while it is clearly better."""
         lasting = max(2 * self.is_better - 1, 0.0) ** 4 if self.is_known else 0.0
-        return max(min(1.0, 2 * self.is_better) ** 4 * max(0.0, 2 * remaining - 1), lasting)
+        return max(min(1.0, 2 * self.is_better) ** 4 * max(KEPT * self.is_known, 2 * remaining - 1), lasting)
 
 
 def margin_losses(q: th.Tensor, plausible: th.Tensor, margin: float) -> th.Tensor:

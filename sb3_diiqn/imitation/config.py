@@ -58,7 +58,6 @@ class Habits:
     :param shortest: whether the guide takes the shortest way that it knows, instead of going on step by step
     :param intentions: whether tables tell, where outcomes are chance, what the expert means
     :param imitate_guide: whether the agent imitates what the guide did in its own transitions, too
-    :param kept_imitation: fraction of imitation that is left at the end, see :class:`~sb3_diiqn.losses.FadingWeight`
     """
 
     inference: str
@@ -69,7 +68,6 @@ class Habits:
     shortest: bool
     intentions: bool
     imitate_guide: bool
-    kept_imitation: float
 
 
 #: Where states repeat, what was inferred from a single transition holds, and matching finds the way.
@@ -82,7 +80,6 @@ WHERE_STATES_REPEAT = Habits(
     shortest=True,
     intentions=True,
     imitate_guide=True,
-    kept_imitation=0.2,
 )
 #: Elsewhere networks generalise, and a clone of the expert has an answer everywhere.
 WHERE_STATES_VARY = Habits(
@@ -94,7 +91,6 @@ WHERE_STATES_VARY = Habits(
     shortest=False,
     intentions=False,
     imitate_guide=False,
-    kept_imitation=0.0,
 )
 
 #: States repeat where there are at most so many different ones ...

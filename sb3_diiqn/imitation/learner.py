@@ -368,7 +368,7 @@ class Learner:
             losses.append(ExpertTD(context.knowledge))
         if self.config.imitation_coef > 0:
             plays = self.exploration is not None and self.exploration.episodes is not None
-            weight = FadingWeight(self.config.imitation_coef, context.returns if plays else None, self.habits.kept_imitation)
+            weight = FadingWeight(self.config.imitation_coef, context.returns if plays else None)
             losses += self._make_imitation(context, weight)
         return losses
 

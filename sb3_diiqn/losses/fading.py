@@ -12,21 +12,21 @@ class FadingWeight:
 
     :param coefficient: the weight at the beginning
     :param returns: what the guide's and the agent's own episodes return, None if the guide plays none
-    :param kept: fraction of the weight that is left at the end as long as the guide is no worse: without any, an equal agent
-        loses its way where it has hardly been
     """
 
     #: fraction of the training over which the weight falls to 0, unless the guide is clearly better
     fraction = 0.5
     #: power of how clearly the guide is better or worse: after a few episodes, two equals often look a little different
     sharpness = 4
+    #: fraction of the weight that is left as long as the guide is no worse: without any, an equal agent loses its way where it
+    #: has hardly been, or goes round in circles where actions are nearly alike
+    kept = 0.2
     #: where no larger fraction of it is left, it counts as 0, and what it weighs costs nothing
     least = 0.01
 
-    def __init__(self, coefficient: float, returns: ComparedReturns | None = None, kept: float = 0.0) -> None:
+    def __init__(self, coefficient: float, returns: ComparedReturns | None = None) -> None:
         self.coefficient = coefficient
         self.returns = returns
-        self.kept = kept
 
     def __call__(self, progress_remaining: float) -> float:
         """

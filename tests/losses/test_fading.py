@@ -42,14 +42,14 @@ def test_it_counts_for_as_much_as_the_guide_is_better() -> None:
 
 def test_a_part_is_kept_as_long_as_the_guide_is_known_to_be_no_worse() -> None:
     returns = ComparedReturns()
-    weight = FadingWeight(2.0, returns, kept=0.25)
+    weight = FadingWeight(2.0, returns)
     assert weight(0.75) == pytest.approx(1.0) and weight(0.0) == 0.0, "nothing is known"
     for value in (0.0, 1.0) * 4:
         for by_guide in (True, False):
             returns.note(by_guide, value)
     assert returns.guide_is_better() == 0.5
     assert weight(0.75) == pytest.approx(1.0)
-    assert weight(0.6) == weight(0.0) == pytest.approx(0.5), "they are equals"
+    assert weight(0.6) == pytest.approx(0.4) and weight(0.0) == pytest.approx(0.4), "they are equals"
     for _ in range(15):
         returns.note(by_guide=False, episode_return=2.0)
     assert weight(0.0) < 0.01, "the agent has passed it"
@@ -62,7 +62,7 @@ def test_it_falls_sooner_where_the_guide_is_worse() -> None:
         returns.note(by_guide, value)
     worse = returns.guide_is_better()
     assert 0.0 < worse < 0.5
-    assert weight(0.0) == 0.0, "there is nothing left to learn from it"
+    assert weight(0.0) == pytest.approx(2.0 * (2 * worse) ** 4 * 0.2), "there is little left to learn from it"
     assert weight(0.75) == pytest.approx(2.0 * (2 * worse) ** 4 * 0.5)
     for _ in range(500):
         returns.note(by_guide=False, episode_return=2.0)
