@@ -12,7 +12,7 @@ from sb3_diiqn.inference.settings import Seed
 
 class ComparedReturns:
     """
-    The returns of the latest guide episodes, and of those that the agent played alone.
+    The returns of the latest guide episodes, and of the agent's own that are compared with them.
 
     Guide and agent both learn, so that what lies further back says nothing about them any more: it is forgotten also where no
     newer ones of a kind have come in, and a guide that had a bad beginning is given another try. As long as all episodes ever
@@ -39,7 +39,7 @@ class ComparedReturns:
         """
         Note an episode that ended.
 
-        :param by_guide: whether the guide played it, else the agent alone
+        :param by_guide: whether the guide played it, else the agent
         :param episode_return: sum of its rewards
         """
         self._episodes.append((by_guide, episode_return))
@@ -110,7 +110,7 @@ class ComparedReturns:
 
 class GuideEpisodes:
     """
-    Draws which episodes the guide plays: a fraction of them, times how clearly it is better than the agent alone.
+    Draws which episodes the guide plays: a fraction of them, times how clearly it is better than the agent.
 
     The fraction falls linearly to 0 over the training: where a guide stays just a little better, the agent would else never
     have the episodes of its own that it learns most from. A guide that is an equal or worse, such as the clone of a bad
