@@ -126,8 +126,12 @@ class GuidedExploration:
             statistics.pop("guide_episodes", None)
             return statistics
         compared = self.episodes.returns.statistics()
-        # guided stretches are part of what is compared; or else, of all episodes without any, the short ones are too many
-        (compared if self.episodes.fraction_alone == 0 else statistics).pop("own_return", None)
+        if self.episodes.fraction_alone > 0:
+            # of all episodes without a guided step, the short ones are too many
+            statistics.pop("own_return", None)
+        else:
+            # guided stretches are part of these
+            compared.pop("own_return", None)
         return statistics | compared
 
     def _draw_stretches(self, rate: float) -> None:

@@ -95,9 +95,9 @@ class ComparedReturns:
         return {**known, "guide_is_better": self.guide_is_better()}
 
     def _compare(self) -> float | None:
-        guides, own = self.latest(by_guide=True), self.latest(by_guide=False)
-        if min(len(guides), len(own)) < self.fewest or not self._have_differed:
+        if not (self._have_differed and self.are_enough(by_guide=True) and self.are_enough(by_guide=False)):
             return None
+        guides, own = self.latest(by_guide=True), self.latest(by_guide=False)
         # before rounding errors of means and variances say otherwise
         if np.ptp([*guides, *own]) == 0:
             return 0.5

@@ -14,7 +14,7 @@ class FadingWeight:
     :param returns: what the guide's and the agent's own episodes return, None if the guide plays none
     """
 
-    #: fraction of the training over which the weight falls to 0, unless the guide is clearly better
+    #: fraction of the training over which the weight falls, unless the guide is clearly better
     fraction = 0.5
     #: power of how clearly the guide is better or worse: after a few episodes, two equals often look a little different
     sharpness = 4
