@@ -16,7 +16,7 @@ MOST_DIMENSIONS = 256
 #: So many first observations make a range.
 FEWEST_FIRST = 8
 #: Where expert and agent use the same units, no dimension overlaps less.
-LEAST_OVERLAP = 1 / 4
+LEAST_OVERLAP = 1 / 3
 
 # what lies closer together, relative to the largest number there, is equal
 _ROUNDING = 1e-6
@@ -92,13 +92,15 @@ def range_overlap(expert: Ranges, agent: Ranges) -> np.ndarray:
     first, and drives a car where it has not been. What tells are the first observations of episodes, which do not depend on
     who acts. Where these share little, all observations and the changes must make up for it: the result is the larger one of
     what first observations share, and of the product of what all observations and what changes share. Where nothing is known
-    of first observations, it is the square root of the larger one of these two.
+    of first observations, or they are all the same, it is the square root of the larger one of these two.
 
     :param expert: ranges of the expert's observations
     :param agent: ranges of the agent's
     :return: shape (d,), in [0, 1], 1 where nothing can be said; below ``LEAST_OVERLAP`` the units hardly are the same
     """
     everywhere, first, change = (shared_part(one, other) for one, other in zip(expert, agent, strict=True))
+    # one single value, as a speed of 0, has no width to compare
+    first = np.where(_is_constant(expert.first) & _is_constant(agent.first) & (first == 1), np.nan, first)
     # two single values that differ are two places, not two units
     everywhere = np.where(_is_constant(expert.all) & _is_constant(agent.all), np.nan, everywhere)
     change = np.where(_width(expert.change) + _width(agent.change) == 0, np.nan, change)

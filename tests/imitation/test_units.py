@@ -177,6 +177,15 @@ def test_one_feature_in_another_unit_is_found_and_named(name: str, dimension: in
     assert comparison.worst(1).startswith(f"dimension {dimension}: the expert's values lie in [")
 
 
+def test_of_a_speed_that_begins_at_nought_a_tenth_is_found() -> None:
+    """Its first values say nothing."""
+    space, expert, agent = task("MountainCar-v0")
+    tenth = [episode * np.float32([1, 0.1]) for episode in agent]
+    comparison = compared(unbounded(space), agent, tenth)
+    assert np.flatnonzero(comparison.overlap < LEAST_OVERLAP).tolist() == [1]
+    assert compared(space, expert, agent).n_foreign == 0
+
+
 @pytest.mark.parametrize("whose", [0, 1])
 def test_images_from_0_to_1_and_from_0_to_255(whose: int) -> None:
     generator = np.random.default_rng(0)
