@@ -42,7 +42,7 @@ from sb3_diiqn.expert.storage import npz_path, write_npz
 SUPPORTED_SPACES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recording:
     """What :func:`record_expert` returns."""
 
@@ -52,6 +52,10 @@ class Recording:
     """(number of complete episodes,) float64 sum of rewards of every episode that ended or reached its time limit."""
     actions: np.ndarray
     """(n_transitions, *action) the expert's true actions, for evaluations only: no algorithm is ever given them."""
+
+    def __repr__(self) -> str:
+        mean = f", {self.episode_returns.mean():.4g} on average" if len(self.episode_returns) else ""
+        return f"Recording({self.expert_data!r}; returns of {len(self.episode_returns)} complete episodes{mean}; actions)"
 
 
 def write_actions(path: str | os.PathLike[str], actions: np.ndarray, data: ExpertObservations) -> None:

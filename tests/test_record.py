@@ -35,6 +35,14 @@ def test_whole_episodes_by_hand() -> None:
     assert recording.actions.tolist() == [1] * 6
 
 
+def test_a_recording_is_told_in_one_line_and_what_it_has_for_an_algorithm_is_named() -> None:
+    recording = record_expert(Walk(), forward, n_episodes=2)
+    assert repr(recording) == f"Recording({recording.expert_data!r}; returns of 2 complete episodes, 8 on average; actions)"
+    assert "complete episodes; actions)" in repr(record_expert(Walk(), forward, n_steps=1))
+    with pytest.raises(ExpertDataError, match=r"Recording.*Give its expert_data\.$"):
+        DIIQN("MlpPolicy", "CartPole-v1", expert_data=recording)
+
+
 def test_a_number_of_steps_cuts_the_last_episode() -> None:
     recording = record_expert(Walk(), forward, n_steps=5)
     assert np.diff(recording.expert_data.offsets).tolist() == [4, 3]

@@ -30,8 +30,9 @@ def load_expert(data: Any) -> ExpertObservations:
     for number, part in enumerate(parts):
         if not isinstance(part, ExpertObservations | str | os.PathLike):
             name = "expert_data" if part is data else f"expert_data[{number}]"
+            maker = "Give its expert_data." if isinstance(getattr(part, "expert_data", None), ExpertObservations) else MAKERS
             raise ExpertDataError(
-                f"{name} is {in_words(part)}: expected an ExpertObservations, the path of a file, or a list of these. {MAKERS}"
+                f"{name} is {in_words(part)}: expected an ExpertObservations, the path of a file, or a list of these. {maker}"
             )
     loaded = [part if isinstance(part, ExpertObservations) else ExpertObservations.load(part) for part in parts]
     return ExpertObservations.concatenate(loaded)

@@ -34,12 +34,13 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     names: dict[str, Any] = {}
     # what reads a dataset stands before what makes one
     blocks = sorted(examples(), key=lambda example: "from_minari(" in example[1])
-    assert len(blocks) == 12
+    assert len(blocks) == 13
     for needs, code in blocks:
         if is_there(needs):
             exec(code, names)
     output = capsys.readouterr().out
     assert re.search(r"^ExpertObservations\(\d+ trajectories, 20\d\d transitions, observations float32 \(4,\), ", output, re.M)
+    assert "; returns of 7 complete episodes, 40.57 on average; actions)" in output
     assert "After 1 of 1 episodes (the first ends with transition 1) next_observations holds the first" in output
     assert len(ExpertObservations.load("arrays.npz")) == 6
     assert len(names["model"].expert) == 2 * len(ExpertObservations.load("expert.npz")) >= 4000
