@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # pip does not compile what it installs; Python does that for the small part that is used, and keeps it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast test-imitation test-pythons lint format type docs install install-imitation constraints clean
+.PHONY: help demo test test-fast test-imitation test-pythons lint format type docs notebooks install install-imitation constraints clean
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
@@ -60,6 +60,9 @@ type: install  ## Check types (mypy --strict)
 
 docs: install  ## Build the documentation site into docs/_build/html; nothing is fetched, and warnings are errors
 	$(current) -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+
+notebooks: install  ## Run the notebooks, and keep what they show in them (two minutes)
+	OMP_NUM_THREADS=1 $(current) docs/notebooks/run.py
 
 install: .venv/installed  ## Make the virtual environment .venv
 install-imitation: .venv-imitation/installed  ## Make the virtual environment .venv-imitation

@@ -23,10 +23,10 @@ author = "The sb3_diiqn contributors"
 project_copyright = author
 release = version = sb3_diiqn.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton"]
 exclude_patterns = ["_build", "pypi.md"]
-# notebooks are shown as they are in the repository, and not run
-source_suffix = {".md": "markdown", ".ipynb": "markdown"}
+# notebooks are shown with the outputs that they have in the repository (make notebooks), and not run
+nb_execution_mode = "off"
 
 # headings get the anchors that GitHub gives them
 myst_heading_anchors = 4
@@ -71,19 +71,15 @@ def _without_links_outwards(match: re.Match[str]) -> str:
     return f"`{path}`" if path.rstrip("/").endswith(text.replace("\\", "").strip("/`")) else f"{text} (`{path}`)"
 
 
-def _as_markdown(notebook: str, name: str) -> str:
-    """The cells of a notebook, and behind the first one, which has the title, the notebook itself."""
-    sources = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(notebook)["cells"]]
-    texts = [f"```python\n{text}\n```" if kind == "code" else text for kind, text in sources]
-    return "\n\n".join([texts[0], f"This page is a notebook: {{download}}`{name}`.", *texts[1:]])
-
-
 def _read(app: Sphinx, page: str, source: list[str]) -> None:
     folder, _, name = page.rpartition("/")
     if folder == "notebooks":
-        source[0] = _as_markdown(source[0], f"{name}.ipynb")
-        return
-    source[0] = LINK_OUTWARDS.sub(_without_links_outwards, source[0])
+        notebook = json.loads(source[0])
+        download = f"This page is a notebook: {{nb-download}}`{name}.ipynb`."
+        notebook["cells"].insert(1, {"cell_type": "markdown", "id": "download", "metadata": {}, "source": [download]})
+        source[0] = json.dumps(notebook)
+    else:
+        source[0] = LINK_OUTWARDS.sub(_without_links_outwards, source[0])
 
 
 #: ``(n, *observation)`` in a docstring, whose star reStructuredText would take for emphasis.

@@ -1,0 +1,34 @@
+"""Runs the notebooks, and keeps what they show in them: make notebooks."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent
+
+
+def run(path: Path) -> None:
+    """
+    Run a notebook, and replace its outputs.
+
+    :param path: the notebook
+    """
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}}).execute()
+    unfinished = path.with_suffix(".tmp")
+    nbformat.write(notebook, unfinished)
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    # pygame asks for it, and says so in the outputs
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+    for notebook in sorted(FOLDER.glob("*.ipynb")):
+        print(notebook.name, flush=True)
+        run(notebook)
