@@ -27,7 +27,10 @@ class MissingDependencyError(DIIQNError, ImportError):
     """An optional package is not installed. The message names the extra that brings it."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"The package '{package}' is needed for this and is not installed: pip install 'sb3-diiqn[{extra}]'")
+        super().__init__(
+            f"The package '{package}' is needed for this and is not installed: pip install 'sb3-diiqn[{extra}]', "
+            f"or '.[{extra}]' in a clone"
+        )
 
 
 class ExpertDataWarning(UserWarning):
