@@ -30,8 +30,11 @@ class Row(NamedTuple):
 
 
 TASKS = (
-    Row("minatar_parts", "Breakout", "diiqn", "Breakout"),
-    Row("minatar_parts", "Asterix", "diiqn", "Asterix"),
+    Row("minatar", "Breakout", "diiqn", "Breakout"),
+    Row("minatar", "SpaceInvaders", "diiqn", "Space Invaders"),
+    Row("minatar", "Asterix", "diiqn", "Asterix"),
+    Row("minatar", "Seaquest", "diiqn", "Seaquest"),
+    Row("minatar", "Freeway", "diiqn", "Freeway"),
     Row("classic_control", "CartPole-v1", "diiqn", "CartPole"),
     Row("demo", "Maze2D", "diiqn", "maze"),
     Row("mazes", "king-expert", "hadiiqn", "maze, other moves (HADIIQN)"),
