@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from sb3_diiqn import ExpertObservations
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"^\| `([\w-]+\.npz)` \|.*\| ([\d ]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
 
 
 class MyDQN(DQN):
@@ -39,10 +39,19 @@ def test_suite_and_algorithms() -> None:
 
 @pytest.mark.skipif(not (ROOT / "results" / "experts").is_dir(), reason="the results are not here")
 def test_recordings() -> None:
-    files = {path.name for path in (ROOT / "results" / "experts").glob("*-train-*.npz") if "-actions" not in path.name}
-    assert {name for name, *_ in ROWS} <= files and len(ROWS) == 12
-    name, n_transitions, mean_return = ROWS[5]
-    data = ExpertObservations.load(ROOT / "results" / "experts" / name)
-    assert len(data) == int(n_transitions.replace(" ", ""))
+    """The manifest says how each was made and what it returns."""
+    folder = ROOT / "results" / "experts"
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    recordings = [path for path in folder.glob("*-train-*.npz") if "-actions" not in path.name]
+    assert len(recordings) == 12
+    for path in recordings:
+        entry = manifest[path.stem]
+        assert entry["kind"] == "train" and "settings" in entry and entry["mean_return"] > 0
+        assert path.with_name(f"{path.stem}-actions.npz").exists()
+    games = {path.stem.partition("-")[0] for path in recordings if manifest[path.stem]["settings"]["n_steps"] == 100_000}
+    assert games == {"Breakout", "SpaceInvaders", "Asterix", "Seaquest", "Freeway"}
+    (name,) = (path.stem for path in recordings if path.stem.startswith("highway"))
+    data = ExpertObservations.load(folder / f"{name}.npz")
+    assert len(data) == manifest[name]["settings"]["n_steps"]
     assert data.rewards is not None
-    assert data.rewards.sum() / data.n_trajectories == pytest.approx(float(mean_return), rel=0.02)
+    assert data.rewards.sum() / data.n_trajectories == pytest.approx(manifest[name]["mean_return"], rel=0.02)
