@@ -62,7 +62,7 @@ docs: install  ## Build the documentation site into docs/_build/html; nothing is
 	$(current) -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 
 notebooks: install  ## Run the notebooks, and keep what they show in them (two minutes)
-	OMP_NUM_THREADS=1 $(current) docs/notebooks/run.py
+	$(current) docs/notebooks/run.py
 
 install: .venv/installed  ## Make the virtual environment .venv
 install-imitation: .venv-imitation/installed  ## Make the virtual environment .venv-imitation

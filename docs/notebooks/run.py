@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from sb3_diiqn.expert.storage import replacing
+
 FOLDER = Path(__file__).parent
 
 
@@ -21,9 +23,8 @@ def run(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}}).execute()
-    unfinished = path.with_suffix(".tmp")
-    nbformat.write(notebook, unfinished)
-    unfinished.replace(path)
+    with replacing(path) as temporary:
+        nbformat.write(notebook, temporary)
 
 
 if __name__ == "__main__":

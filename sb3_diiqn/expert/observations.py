@@ -304,13 +304,14 @@ class ExpertObservations:
 
     def __getitem__(self, key: int | slice) -> ExpertObservations:
         if not isinstance(key, slice):
-            number = operator.index(key)
-            if not -self.n_trajectories <= number < self.n_trajectories:
+            try:
+                number = range(self.n_trajectories)[operator.index(key)]
+            except IndexError:
                 raise IndexError(
-                    f"There is no trajectory {number}: these are {self.n_trajectories} of them, with {len(self)} transitions, "
+                    f"There is no trajectory {key}: these are {self.n_trajectories} of them, with {len(self)} transitions, "
                     "which is their len(); current() and next() look transitions up"
-                )
-            key = slice(number % self.n_trajectories, number % self.n_trajectories + 1)
+                ) from None
+            key = slice(number, number + 1)
         chosen = range(self.n_trajectories)[key]
         if len(chosen) == 0:
             raise IndexError(f"The slice selects none of the {self.n_trajectories} trajectories")
