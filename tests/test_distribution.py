@@ -27,7 +27,7 @@ import sb3_diiqn, sb3_diiqn.record
 from sb3_diiqn.datasets import describe, load, names
 from sb3_diiqn.zoo.configurations import configuration_folder
 assert (configuration_folder() / "dqn.yml").is_file()
-assert len(names()) == 3 and all(len(load(name)) == describe(name)["n_transitions"] for name in names())
+assert len(names()) == 4 and all(len(load(name)) == describe(name)["n_transitions"] for name in names())
 print(sb3_diiqn.__version__, sb3_diiqn.__file__)
 """
 

@@ -1,1 +1,1 @@
-"""What connects inference with Stable-Baselines3: replay buffers, callback, guidance, and the mixins for a host algorithm."""
+"""The ground floor: transitions, batches, averaged networks, and what of Stable-Baselines3 and Gymnasium has to be known."""

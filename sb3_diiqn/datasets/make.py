@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sb3_diiqn.datasets import MANIFEST
 from sb3_diiqn.envs import MazeExpert
 from sb3_diiqn.expert.builtin import FOLDER
@@ -16,6 +18,8 @@ from sb3_diiqn.expert.policies import Environment, Policy
 from sb3_diiqn.record import make_environment, record_expert
 
 LICENSE = "MIT"
+#: actions of MinAtar's Breakout
+STAY, LEFT, RIGHT = 0, 1, 3
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,35 @@ def balance(observation: Any) -> int:
     return int(observation[2] + observation[3] > 0)
 
 
+def catch(observation: Any) -> int:
+    """
+    Move the paddle of MinAtar's Breakout to where the ball will come down.
+
+    :param observation: planes of paddle, ball, trail and bricks, shape (10, 10, 4)
+    """
+    paddle, ball, trail = (np.argwhere(observation[..., plane])[0] for plane in range(3))
+    target = _landing(ball, trail, observation[..., 3].copy())
+    return LEFT if target < paddle[1] else RIGHT if target > paddle[1] else STAY
+
+
+def _landing(ball: np.ndarray, trail: np.ndarray, bricks: np.ndarray) -> int:
+    """The column in which the ball is when it has come down to the row above the paddle."""
+    (row, column), bottom, last = ball, len(bricks) - 2, bricks.shape[1] - 1
+    # in the step in which the ball is thrown back it stays in its column, at a wall, or in its row
+    right = column > trail[1] or (column == trail[1] and column == 0)
+    down = row > trail[0] or (row == trail[0] and row < bottom)
+    while row < bottom or not down:
+        ahead = column + (1 if right else -1)
+        if not 0 <= ahead <= last:
+            ahead, right = column, not right
+        above_or_below = row + (1 if down else -1)
+        if above_or_below < 0 or bricks[above_or_below, ahead]:
+            bricks[above_or_below, ahead] &= above_or_below < 0
+            above_or_below, down = row, not down
+        row, column = above_or_below, ahead
+    return int(column)
+
+
 def _maze(actions: str, randomness: float, expert: str) -> Recipe:
     return Recipe(
         "sb3_diiqn/Maze2D-v0",
@@ -61,6 +94,13 @@ def _maze(actions: str, randomness: float, expert: str) -> Recipe:
 
 
 RECIPES = {
+    "breakout": Recipe(
+        "MinAtar/Breakout-v0",
+        lambda _: catch,
+        "moves the paddle to where the ball will come down; a fifth of its actions is random, and the game repeats a tenth",
+        n_steps=5000,
+        epsilon=0.2,
+    ),
     "cartpole": Recipe(
         "CartPole-v1",
         lambda _: balance,
