@@ -51,6 +51,7 @@ def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     pytest.importorskip("PIL")
     if path.stem == "first_diiqn":
         pytest.importorskip("pygame")
+        pytest.importorskip("IPython")
     pyplot.switch_backend("agg")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -65,6 +66,7 @@ def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         assert re.search(r"^DIIQN: greedy return \d+ on average, \d+ at the end$", output, re.MULTILINE)
         assert names["watched"].series("guide_is_better")[-1] >= 0
         assert names["watched_paper"].series("confidence")[-1] > 0
+        assert (tmp_path / "agent.gif").read_bytes().startswith(b"GIF89a")
     else:
         assert re.search(r"^HADIIQN: greedy return -?\d\.\d\d$", output, re.MULTILINE)
         assert names["found"]["bridged"].any()
