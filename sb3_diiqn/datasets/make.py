@@ -66,20 +66,22 @@ def catch(observation: Any) -> int:
 
 
 def _landing(ball: np.ndarray, trail: np.ndarray, bricks: np.ndarray) -> int:
-    """The column in which the ball is when it has come down to the row above the paddle."""
+    """The column in which the ball is when it has come down to the row above the paddle. Breaks the bricks on the way."""
     (row, column), bottom, last = ball, len(bricks) - 2, bricks.shape[1] - 1
-    # in the step in which the ball is thrown back it stays in its column, at a wall, or in its row
+    # in the step in which it is thrown back it stays in its column, at a wall, or in its row
     right = column > trail[1] or (column == trail[1] and column == 0)
     down = row > trail[0] or (row == trail[0] and row < bottom)
     while row < bottom or not down:
         ahead = column + (1 if right else -1)
         if not 0 <= ahead <= last:
             ahead, right = column, not right
-        above_or_below = row + (1 if down else -1)
-        if above_or_below < 0 or bricks[above_or_below, ahead]:
-            bricks[above_or_below, ahead] &= above_or_below < 0
-            above_or_below, down = row, not down
-        row, column = above_or_below, ahead
+        next_row = row + (1 if down else -1)
+        hits_brick = next_row >= 0 and bricks[next_row, ahead]
+        if hits_brick:
+            bricks[next_row, ahead] = False
+        if hits_brick or next_row < 0:
+            next_row, down = row, not down
+        row, column = next_row, ahead
     return int(column)
 
 
