@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterable
 from functools import cached_property
@@ -305,7 +304,7 @@ class ExpertObservations:
     def __getitem__(self, key: int | slice) -> ExpertObservations:
         if not isinstance(key, slice):
             try:
-                number = range(self.n_trajectories)[operator.index(key)]
+                number = range(self.n_trajectories)[key]
             except IndexError:
                 raise IndexError(
                     f"There is no trajectory {key}: these are {self.n_trajectories} of them, with {len(self)} transitions, "
